@@ -1,0 +1,39 @@
+//! Lists that an environment variable can hold too: `a,b` stands for `["a", "b"]`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<String>),
+    One(String),
+}
+
+impl OneOrMany {
+    fn into_list(self) -> Vec<String> {
+        match self {
+            Self::Many(items) => items,
+            Self::One(text) => text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+}
+
+/// Reads a list of texts, for `#[serde(deserialize_with = "chassis::config::list::texts")]`.
+pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    OneOrMany::deserialize(deserializer).map(OneOrMany::into_list)
+}
+
+/// Reads a map of such lists.
+pub(super) fn map_of_lists<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
+    let map = BTreeMap::<String, OneOrMany>::deserialize(deserializer)?;
+    Ok(map.into_iter().map(|(key, value)| (key, value.into_list())).collect())
+}

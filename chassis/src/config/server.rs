@@ -1,0 +1,79 @@
+//! `[server]` and `[runtime]`: where a process listens and how it works and stops.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Where a process listens, and the limits of its public port.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Public address.
+    pub listen: SocketAddr,
+    /// Address of metrics, liveness and readiness; never reachable from outside.
+    pub internal_listen: SocketAddr,
+    /// Host under which other services reach this one; empty means the address listened on.
+    pub advertise_host: String,
+    /// Time in which running work may finish after the process was asked to stop.
+    pub drain_timeout_ms: u64,
+    /// Longest time that one request may take, whatever its caller allows.
+    pub request_timeout_ms: u64,
+    /// Requests worked on at once; more are refused at once.
+    pub max_concurrency: usize,
+    /// Largest message accepted.
+    pub max_message_bytes: usize,
+    /// Connections held at once by an HTTP port; more wait in the kernel's queue.
+    pub max_connections: usize,
+    /// Time in which a client must have sent the head of its HTTP request.
+    pub header_read_timeout_ms: u64,
+}
+
+impl ServerConfig {
+    /// Time in which running work may finish after the process was asked to stop.
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+
+    /// Longest time that one request may take.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    /// Time in which a client must have sent the head of its HTTP request.
+    pub fn header_read_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_read_timeout_ms)
+    }
+}
+
+impl Default for ServerConfig {
+    /// Ports chosen by the system, as tests want them; every service states its own.
+    fn default() -> Self {
+        let any_port = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        Self {
+            listen: any_port,
+            internal_listen: any_port,
+            advertise_host: String::new(),
+            drain_timeout_ms: 10_000,
+            request_timeout_ms: 10_000,
+            max_concurrency: 512,
+            max_message_bytes: 1_048_576,
+            max_connections: 4_096,
+            header_read_timeout_ms: 10_000,
+        }
+    }
+}
+
+/// How the process uses the machine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// Threads that work on requests.
+    pub worker_threads: usize,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self { worker_threads: 2 }
+    }
+}

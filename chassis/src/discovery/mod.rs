@@ -1,0 +1,184 @@
+//! Where the other services are: registration of this instance and the endpoint sets of others.
+//!
+//! [`Registry`] is the port; [`consul`] and [`fixed`] are its adapters. To add one (etcd, DNS),
+//! implement the trait in a sibling module and choose it where the process is started. Two rules
+//! bind every adapter: a call never waits for the registry, because endpoint sets are kept current
+//! in the background; and an empty or failed answer never clears the last good set, because a
+//! stale address that works beats no address at all.
+
+pub mod consul;
+pub mod fixed;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use tokio::sync::watch;
+
+/// A registry of service instances.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// Announces this instance and keeps it announced. Returns without waiting for the registry
+    /// to answer: a service must start while its registry is away.
+    async fn register(&self, registration: Registration) -> Result<(), RegistryError>;
+
+    /// Withdraws the instance with this id and stops announcing it.
+    async fn deregister(&self, instance_id: &str) -> Result<(), RegistryError>;
+
+    /// Returns the healthy endpoints of `service`, kept current in the background. The set is
+    /// empty until the first answer arrives.
+    fn watch(&self, service: &str) -> watch::Receiver<Arc<[Endpoint]>>;
+
+    /// Lists every known service with its instances and their health, for operators.
+    async fn services(&self) -> Result<Vec<ServiceView>, RegistryError>;
+}
+
+/// Where one instance of a service listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Endpoint {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// Returns the endpoint at `host` and `port`.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port }
+    }
+
+    /// Parses `host:port`; an IPv6 host stands in brackets.
+    pub fn parse(text: &str) -> Result<Self, RegistryError> {
+        let invalid = || RegistryError::InvalidEndpoint(text.to_owned());
+        let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err(invalid());
+        }
+        let port = port.parse().map_err(|_| invalid())?;
+        Ok(Self::new(host, port))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            return write!(f, "[{}]:{}", self.host, self.port);
+        }
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// How the registry finds out whether an instance is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// The standard gRPC health protocol on the instance's own endpoint.
+    Grpc,
+    /// An HTTP GET that answers 2xx while ready.
+    Http {
+        /// The address to ask, such as `http://127.0.0.1:9080/readyz`.
+        url: String,
+    },
+}
+
+/// What an instance announces about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The service's name.
+    pub service: String,
+    /// Unique among all instances, also across restarts.
+    pub instance_id: String,
+    /// Where callers reach the instance.
+    pub endpoint: Endpoint,
+    /// How its readiness is found out.
+    pub check: Check,
+}
+
+impl Registration {
+    /// Describes a new instance of `service`, under an id no other instance ever has.
+    pub fn new(service: &str, endpoint: Endpoint, check: Check) -> Self {
+        Self {
+            service: service.to_owned(),
+            instance_id: format!("{service}-{}", crate::id::new_id()),
+            endpoint,
+            check,
+        }
+    }
+}
+
+/// A service as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceView {
+    /// The service's name.
+    pub name: String,
+    /// All its instances, healthy or not.
+    pub instances: Vec<InstanceView>,
+}
+
+/// One instance as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InstanceView {
+    /// The id it registered under.
+    pub id: String,
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// What its checks say.
+    pub status: InstanceStatus,
+}
+
+/// The worst result among an instance's checks, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceStatus {
+    /// The registry runs no checks.
+    Unknown,
+    /// Every check passes.
+    Passing,
+    /// A check warns.
+    Warning,
+    /// A check fails; the instance gets no calls.
+    Critical,
+}
+
+/// Why a registry could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// A configured address is not `host:port`.
+    #[error("{0:?} is not an address of the form host:port")]
+    InvalidEndpoint(String),
+    /// The registry's own settings are unusable.
+    #[error("the registry is not usable as configured: {0}")]
+    Configuration(String),
+    /// The registry did not answer, or not as expected.
+    #[error("the registry did not answer as expected")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_prints_as_it_was_parsed() {
+        for text in ["127.0.0.1:50051", "order-service.default.svc:80", "[::1]:443"] {
+            assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_host_and_port_is_refused() {
+        for text in ["", "localhost", ":80", "localhost:", "localhost:70000", "localhost:-1"] {
+            assert!(Endpoint::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn two_instances_never_share_an_id() {
+        let endpoint = Endpoint::new("127.0.0.1", 1);
+        let one = Registration::new("order-service", endpoint.clone(), Check::Grpc);
+        let two = Registration::new("order-service", endpoint, Check::Grpc);
+        assert_ne!(one.instance_id, two.instance_id);
+    }
+}

@@ -1,0 +1,263 @@
+//! The client side of a call to another service.
+//!
+//! Per call: choose an instance, bound the time, pass the context on, measure. Nothing here waits
+//! for the registry and nothing is retried, but a retry is told where it has failed.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, Request, Response, header};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tonic::body::Body;
+use tonic::transport::{Channel as Connection, Endpoint as Transport};
+use tonic::{Code, Status, TimeoutExpired};
+use tower::ServiceExt;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
+use super::context::{self, CallContext};
+use super::metrics::{Methods, Side, code_in, code_name};
+use super::picker::{Ejection, Lease, Picker};
+use super::reply::ReplyBody;
+use super::{RetryBudget, propagation, retry, split_path, timeout};
+use crate::config::UpstreamConfig;
+use crate::discovery::Endpoint;
+use crate::error::ServiceError;
+
+/// The header that carries the request id from the edge.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How often an idle connection is probed. A silent peer (powered off, partitioned) is noticed
+/// after this and [`KEEPALIVE_TIMEOUT`].
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a probe may stay unanswered.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Headers and trailers of an answer in bytes. A larger answer ends the connection for all calls on
+/// it; ours stay below a quarter of this, and the default is just that quarter.
+const HEADERS_BYTES_MAX: u32 = 64 * 1024;
+
+/// A channel to every instance of one service; cheap to clone.
+#[derive(Clone)]
+pub struct Channel {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    service: &'static str,
+    timeout: Duration,
+    connect_timeout: Duration,
+    retry_attempts: u32,
+    retry_budget: RetryBudget,
+    picker: Arc<Picker<Connection>>,
+    methods: Methods,
+}
+
+impl Channel {
+    /// Returns a channel to `service`, at the endpoints that the registry reports.
+    pub fn new(
+        service: &'static str,
+        config: &UpstreamConfig,
+        endpoints: watch::Receiver<Arc<[Endpoint]>>,
+    ) -> Self {
+        let ejection =
+            Ejection { after_failures: config.eject_after_failures, duration: config.eject_for() };
+        let connect_timeout = config.connect_timeout();
+        let connect = move |endpoint: &Endpoint| connect(endpoint, connect_timeout);
+        Self {
+            inner: Arc::new(Inner {
+                service,
+                timeout: config.timeout(),
+                connect_timeout,
+                retry_attempts: config.retry_attempts,
+                retry_budget: RetryBudget::new(config.retry_budget_ratio),
+                picker: Arc::new(Picker::new(endpoints, ejection, connect)),
+                methods: Methods::new(Side::Client(service)),
+            }),
+        }
+    }
+
+    /// The budget that all retries of calls to this service share.
+    pub fn retry_budget(&self) -> &RetryBudget {
+        &self.inner.retry_budget
+    }
+
+    /// How often an idempotent call is tried in all.
+    pub fn retry_attempts(&self) -> u32 {
+        self.inner.retry_attempts
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("service", &self.inner.service).finish_non_exhaustive()
+    }
+}
+
+impl tower::Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        // Readiness belongs to an instance, which is chosen with the call.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let inner = Arc::clone(&self.inner);
+        let span = client_span(inner.service, request.uri().path());
+        Box::pin(async move { inner.send(request).await }.instrument(span))
+    }
+}
+
+impl Inner {
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let path = request.uri().path();
+        let method = self.methods.find(path).unwrap_or_else(|| self.methods.learn(path));
+        let measure = method.begin();
+        let outcome = self.attempt(request).await;
+        let code = match &outcome {
+            Ok(response) => code_in(response.headers()),
+            Err(status) => status.code(),
+        };
+        Span::current().record("rpc.grpc.status_code", code_name(code));
+        measure.end(code);
+        outcome
+    }
+
+    async fn attempt(&self, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+        let context = context::current();
+        let budget = self.time_budget(&context, request.headers());
+        if budget.is_zero() {
+            return Err(deadline_status());
+        }
+        let deadline = Instant::now() + budget;
+        let lease = self.picker.pick(&retry::tried()).ok_or_else(|| self.no_endpoint())?;
+        Span::current().record("server.address", lease.endpoint().host.as_str());
+        Span::current().record("server.port", lease.endpoint().port);
+        write_headers(request.headers_mut(), context, budget);
+        let connection = lease.connection().clone();
+        let outcome = match timeout_at(deadline, connection.oneshot(request)).await {
+            Ok(outcome) => outcome.map_err(transport_status),
+            Err(_elapsed) => Err(deadline_status()),
+        };
+        self.judge(&lease, &outcome, budget);
+        outcome
+            .map(|response| response.map(|body| Body::new(ReplyBody::new(body, deadline, lease))))
+    }
+
+    /// The shortest of our own bound, the caller's remaining time and the call's own timeout.
+    fn time_budget(&self, context: &CallContext, headers: &HeaderMap) -> Duration {
+        let remaining = context.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let own = timeout::read(headers);
+        self.timeout.min(remaining.unwrap_or(Duration::MAX)).min(own.unwrap_or(Duration::MAX))
+    }
+
+    /// Tells the picker how the instance did.
+    fn judge(&self, lease: &Lease<Connection>, outcome: &Outcome, budget: Duration) {
+        let code = match outcome {
+            Ok(response) => code_in(response.headers()),
+            Err(status) => status.code(),
+        };
+        match code {
+            Code::Unavailable => {
+                lease.failed();
+                retry::avoid(lease.endpoint());
+            }
+            // A call that came with almost no time left proves nothing about the instance.
+            Code::DeadlineExceeded if outcome.is_err() && budget < self.connect_timeout => {}
+            Code::DeadlineExceeded if outcome.is_err() => lease.failed(),
+            _ => lease.succeeded(),
+        }
+    }
+
+    fn no_endpoint(&self) -> Status {
+        tracing::warn!(peer = self.service, "no endpoint is known");
+        Status::unavailable(format!("no endpoint of {} is known", self.service))
+    }
+}
+
+type Outcome = Result<Response<Body>, Status>;
+
+/// Connects on first use: an instance that is down must not hold up the set it belongs to.
+fn connect(endpoint: &Endpoint, connect_timeout: Duration) -> Connection {
+    let transport = match Transport::from_shared(format!("http://{endpoint}")) {
+        Ok(transport) => transport,
+        Err(error) => {
+            // Calls then fail as for any address where nobody listens; port 0 never connects.
+            tracing::warn!(%endpoint, %error, "endpoint is not a valid address");
+            Transport::from_static("http://127.0.0.1:0")
+        }
+    };
+    transport
+        .connect_timeout(connect_timeout)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .http2_max_header_list_size(HEADERS_BYTES_MAX)
+        .connect_lazy()
+}
+
+fn write_headers(headers: &mut HeaderMap, context: CallContext, budget: Duration) {
+    headers.insert(timeout::GRPC_TIMEOUT, timeout::write(budget));
+    // Credentials that the call brought itself win: a worker acts under its own name.
+    if let Some(authorization) = context.authorization {
+        headers.entry(header::AUTHORIZATION).or_insert(authorization);
+    }
+    if let Some(request_id) = context.request_id {
+        headers.entry(REQUEST_ID).or_insert(request_id);
+    }
+    propagation::inject(headers);
+}
+
+fn client_span(peer: &'static str, path: &str) -> Span {
+    let (service, method) = split_path(path);
+    tracing::info_span!(
+        "rpc.call",
+        otel.name = path.trim_start_matches('/'),
+        otel.kind = "client",
+        rpc.system = "grpc",
+        rpc.service = service,
+        rpc.method = method,
+        rpc.grpc.status_code = Empty,
+        server.address = Empty,
+        server.port = Empty,
+        peer.service = peer,
+    )
+}
+
+/// A connection that could not be made or broke. Whether the instance saw the call is unknown,
+/// which is why only idempotent calls are retried.
+fn transport_status(error: tonic::transport::Error) -> Status {
+    if is_timeout(&error) {
+        return deadline_status();
+    }
+    tracing::debug!(error = %crate::error::Chain(&error), "call failed in transport");
+    let mut status = Status::unavailable("the connection to the instance failed");
+    status.set_source(Arc::new(error));
+    status
+}
+
+/// The transport reads `grpc-timeout` as well and may be a tick ahead of our own timer.
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if error.is::<TimeoutExpired>() {
+            return true;
+        }
+        current = error.source();
+    }
+    false
+}
+
+pub(super) fn deadline_status() -> Status {
+    Status::deadline_exceeded(context::DeadlineExceeded.detail())
+}

@@ -1,0 +1,31 @@
+//! gRPC between the services: one server stack, one client channel.
+//!
+//! [`GrpcApp`] is what a service serves; [`server`] puts the fleet's layers around it. [`Channel`]
+//! is how a service calls another: it picks an instance, bounds the call and passes the caller's
+//! [`context`] on. Retries happen in one place only, [`retry_idempotent`], chosen by the caller
+//! that knows whether its operation may run twice.
+
+pub mod context;
+pub mod propagation;
+pub mod server;
+
+mod channel;
+mod health;
+mod layer;
+mod metrics;
+mod picker;
+mod reply;
+mod retry;
+mod timeout;
+mod timestamp;
+
+pub use channel::Channel;
+pub use retry::{RetryBudget, retry_idempotent};
+pub use server::GrpcApp;
+pub use timestamp::timestamp;
+
+/// Splits a request path into service and method: `/pkg.Service/Method`.
+fn split_path(path: &str) -> (&str, &str) {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.split_once('/').unwrap_or((path, ""))
+}

@@ -1,0 +1,218 @@
+//! Retries of idempotent calls, bounded by a budget so that they cannot feed an outage.
+//!
+//! A retry goes to another instance if there is one: an instance that has just died answers at
+//! once, so that it has the fewest calls in flight and would be chosen again.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use super::context;
+use crate::backoff::Backoff;
+use crate::discovery::Endpoint;
+use crate::error::{RemoteError, codes};
+
+tokio::task_local! {
+    /// The instances at which the operation that is being retried has failed.
+    static TRIED: RefCell<Vec<Endpoint>>;
+}
+
+/// The pause before the first retry; it doubles with each further one.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// A budget is counted in thousandths of a retry.
+const RETRY: u64 = 1000;
+
+/// How many retries a budget saves up.
+const RETRIES_MAX: u64 = 10;
+
+/// A token bucket that calls fill and retries empty.
+///
+/// Each call adds `ratio` of a retry, so that over any longer time retries stay below that share
+/// of the calls, whatever fails: an upstream that is down sees at most `1 + ratio` of the load.
+#[derive(Debug)]
+pub struct RetryBudget {
+    balance: AtomicU64,
+    deposit: u64,
+}
+
+impl RetryBudget {
+    /// Returns a full budget that allows `ratio` retries per call, between 0 and 1.
+    pub fn new(ratio: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the ratio is clamped to 0..=1 first"
+        )]
+        let deposit = (ratio.clamp(0.0, 1.0) * 1000.0) as u64;
+        Self { balance: AtomicU64::new(RETRIES_MAX * RETRY), deposit }
+    }
+
+    fn deposit(&self) {
+        let add = |balance: u64| Some((balance + self.deposit).min(RETRIES_MAX * RETRY));
+        let _always_updates = self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    fn try_withdraw(&self) -> bool {
+        let take = |balance: u64| balance.checked_sub(RETRY);
+        self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+}
+
+/// The instances that the current attempt should leave out; none outside a retried operation.
+pub(super) fn tried() -> Vec<Endpoint> {
+    TRIED.try_with(|tried| tried.borrow().clone()).unwrap_or_default()
+}
+
+/// Makes later attempts at the current operation leave out this instance.
+pub(super) fn avoid(endpoint: &Endpoint) {
+    // Outside a retried operation there are no later attempts.
+    let _ = TRIED.try_with(|tried| tried.borrow_mut().push(endpoint.clone()));
+}
+
+/// Calls `operation` up to `attempts` times while it answers UNAVAILABLE.
+///
+/// Only for operations that may run twice. Nothing is retried once the budget is empty, when the
+/// upstream said how long to stay away, or when the pause would outlast the caller's deadline.
+///
+/// A retry that meets its own earlier attempt (IDEMPOTENCY_IN_PROGRESS) answers with the failure
+/// of that attempt: the caller sent one call, and being told that it had no effect would be wrong.
+pub async fn retry_idempotent<T, F, Fut>(
+    budget: &RetryBudget,
+    attempts: u32,
+    operation: F,
+) -> Result<T, Status>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, Status>>,
+{
+    budget.deposit();
+    TRIED.scope(RefCell::default(), repeat(budget, attempts, operation)).await
+}
+
+async fn repeat<T, F, Fut>(
+    budget: &RetryBudget,
+    attempts: u32,
+    mut operation: F,
+) -> Result<T, Status>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, Status>>,
+{
+    let mut backoff = Backoff::new(PAUSE, PAUSE_MAX);
+    let mut attempt = 1;
+    let mut unknown = None;
+    loop {
+        let status = match operation().await {
+            Ok(reply) => return Ok(reply),
+            Err(status) => met_itself(&status).then(|| unknown.take()).flatten().unwrap_or(status),
+        };
+        let pause = backoff.step();
+        if attempt >= attempts || !may_retry(&status, pause) || !budget.try_withdraw() {
+            return Err(status);
+        }
+        tracing::debug!(attempt, error = status.message(), "retrying an idempotent call");
+        tokio::time::sleep(pause).await;
+        attempt += 1;
+        unknown = Some(status);
+    }
+}
+
+/// Whether another call with the same key is under way, which can only be an earlier attempt when
+/// there was one.
+fn met_itself(status: &Status) -> bool {
+    status.code() == Code::Aborted
+        && RemoteError::from_status(status).reason == codes::IDEMPOTENCY_IN_PROGRESS.reason
+}
+
+fn may_retry(status: &Status, pause: Duration) -> bool {
+    status.code() == Code::Unavailable
+        && RemoteError::from_status(status).retry_after.is_none()
+        && context::remaining().is_none_or(|left| left > pause)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    async fn count_attempts(budget: &RetryBudget, attempts: u32, status: &Status) -> u32 {
+        let calls = Cell::new(0);
+        let outcome: Result<(), Status> = retry_idempotent(budget, attempts, || {
+            calls.set(calls.get() + 1);
+            async { Err(status.clone()) }
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().code(), status.code());
+        calls.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_an_unavailable_upstream_is_asked_again() {
+        let budget = RetryBudget::new(0.1);
+        assert_eq!(count_attempts(&budget, 3, &Status::unavailable("down")).await, 3);
+        for status in [Status::aborted("a"), Status::deadline_exceeded("d"), Status::internal("i")]
+        {
+            assert_eq!(count_attempts(&budget, 3, &status).await, 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_stay_within_the_budget_during_an_outage() {
+        let budget = RetryBudget::new(0.1);
+        let status = Status::unavailable("down");
+        let mut attempts = 0;
+        for _ in 0..1000 {
+            attempts += count_attempts(&budget, 2, &status).await;
+        }
+        let retries = attempts - 1000;
+        assert!((100..=111).contains(&retries), "{retries} retries for 1000 calls");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_retry_outlasts_the_deadline_of_the_caller() {
+        let budget = RetryBudget::new(1.0);
+        let context = context::CallContext::with_timeout(Duration::from_millis(1));
+        let status = Status::unavailable("down");
+        let attempts = context::scope(context, count_attempts(&budget, 5, &status)).await;
+        assert_eq!(attempts, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_success_is_the_result() {
+        let budget = RetryBudget::new(0.1);
+        let calls = Cell::new(0);
+        let outcome = retry_idempotent(&budget, 2, || {
+            calls.set(calls.get() + 1);
+            let first = calls.get() == 1;
+            async move { if first { Err(Status::unavailable("down")) } else { Ok(42) } }
+        })
+        .await;
+        assert_eq!(outcome.unwrap(), 42);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_retry_that_meets_its_own_attempt_answers_with_that_attempts_failure() {
+        let in_progress =
+            crate::error::grpc::status(codes::IDEMPOTENCY_IN_PROGRESS, "runs", Vec::new(), None);
+        let unknown = Status::unavailable("the connection broke");
+        let outcome = async |answers: Vec<Status>| {
+            let mut answers = answers.into_iter();
+            let call = || {
+                let answer = answers.next();
+                async { answer.map_or(Ok(()), Err) }
+            };
+            retry_idempotent(&RetryBudget::new(0.1), 2, call).await.unwrap_err().code()
+        };
+        let met_itself = outcome(vec![unknown, in_progress.clone()]).await;
+        assert_eq!(met_itself, Code::Unavailable, "nobody knows what the first attempt did");
+        assert_eq!(outcome(vec![in_progress]).await, Code::Aborted, "another call's key");
+    }
+}

@@ -1,0 +1,44 @@
+//! The microservice chassis: everything a service needs that is not business.
+//!
+//! A service declares its configuration, implements [`run::Service`] and calls [`run::run`]; the
+//! chassis reads the configuration, starts telemetry, answers probes, registers the instance,
+//! serves, and takes everything down in order. It knows no business noun and no other crate of
+//! the workspace.
+//!
+//! Modules in reading order: the life of a process ([`run`], [`shutdown`], [`health`],
+//! [`config`], [`telemetry`]), the vocabulary ([`error`], [`id`], [`clock`], [`page`]), the ways in
+//! and out ([`http`], [`grpc`], [`auth`], [`discovery`]), and state and events ([`db`], [`redis`],
+//! [`messaging`], [`outbox`], [`inbox`]).
+
+pub mod config;
+pub mod health;
+pub mod run;
+pub mod shutdown;
+pub mod telemetry;
+
+pub mod clock;
+pub mod error;
+pub mod id;
+pub mod page;
+
+pub mod auth;
+pub mod discovery;
+pub mod grpc;
+pub mod http;
+
+mod backoff;
+pub mod db;
+pub mod inbox;
+pub mod messaging;
+pub mod outbox;
+pub mod redis;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+#[doc(hidden)]
+pub mod __private {
+    //! What the macros of this crate expand to; not for direct use.
+
+    pub use {serde, uuid};
+}

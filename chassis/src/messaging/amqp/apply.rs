@@ -1,0 +1,248 @@
+//! Applying events and settling their deliveries.
+//!
+//! An acknowledgement follows the handler's success, never precedes it. What fails comes in three
+//! kinds. Poison goes to the dead letters at once. What may pass is held here, unacknowledged, and
+//! tried again after growing pauses; after [`PATIENCE`] it is returned to the queue, whose delivery
+//! limit then counts. A panic is returned after one pause. Held events do not hold up others.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
+use tracing::Instrument as _;
+
+use super::batch::{Batch, Item, Ticket};
+use super::broker::FIRST_PAUSE;
+use crate::backoff::Backoff;
+use crate::error::Chain;
+use crate::messaging::{Envelope, EnvelopeError, HandleError, Handler, trace};
+
+/// How many of the longest pauses an event is held before it is returned to the queue. With the
+/// default of ten seconds an outage of the database for a minute makes no dead letters.
+const PATIENCE: u32 = 6;
+
+/// After so many events in a row that may pass later, the reason is taken to lie outside of them,
+/// and the rest of the batch is held without a try.
+const SYSTEMIC: u32 = 3;
+
+/// Why the handler did not apply an event.
+#[derive(Debug)]
+enum Failure {
+    Retry(anyhow::Error),
+    Poison(String),
+    Panic(String),
+}
+
+/// What becomes of a held event when its pause is over.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// It is handed to the handler again.
+    TryAgain(Item),
+    /// It goes back to the queue.
+    Return(Ticket),
+}
+
+type Pause = Pin<Box<dyn Future<Output = Held> + Send + Sync>>;
+
+/// Applies batches by a handler and settles their deliveries.
+pub(super) struct Applier {
+    handler: Arc<dyn Handler>,
+    queue: String,
+    pause_max: Duration,
+    held: FuturesUnordered<Pause>,
+}
+
+impl Applier {
+    pub(super) fn new(handler: Arc<dyn Handler>, queue: String, pause_max: Duration) -> Self {
+        Self { handler, queue, pause_max, held: FuturesUnordered::new() }
+    }
+
+    /// Waits until the pause of a held event is over; never ends while nothing is held. Nothing is
+    /// lost when the caller stops waiting.
+    pub(super) async fn due(&mut self) -> Held {
+        match self.held.next().await {
+            Some(held) => held,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Collects what is due besides `first`, at most `max`, and returns to the queue what is to go
+    /// back there.
+    pub(super) async fn gather(&mut self, first: Held, max: usize) -> lapin::Result<Batch> {
+        let mut batch = Batch::default();
+        let mut next = Some(first);
+        while let Some(held) = next {
+            match held {
+                Held::TryAgain(item) => batch.push(item),
+                Held::Return(ticket) => self.requeue(&ticket).await?,
+            }
+            if batch.len() >= max {
+                break;
+            }
+            next = self.held.next().now_or_never().flatten();
+        }
+        Ok(batch)
+    }
+
+    /// Applies `batch` as a whole, or after a failure event by event.
+    pub(super) async fn apply(&mut self, batch: Batch) -> lapin::Result<()> {
+        if batch.len() == 0 {
+            return Ok(());
+        }
+        match self.call(&batch.envelopes).await {
+            Ok(()) => self.acknowledge(&batch.tickets).await,
+            Err(failure) if batch.len() > 1 => {
+                tracing::debug!(?failure, "batch failed, events are applied one by one");
+                self.apply_singly(batch).await
+            }
+            Err(failure) => {
+                for item in batch.into_items() {
+                    self.settle_failed(item, &failure).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn apply_singly(&mut self, batch: Batch) -> lapin::Result<()> {
+        let mut in_a_row = 0;
+        for item in batch.into_items() {
+            if in_a_row >= SYSTEMIC {
+                self.hold(item);
+                continue;
+            }
+            match self.call(std::slice::from_ref(&item.envelope)).await {
+                Ok(()) => {
+                    in_a_row = 0;
+                    item.ticket.acker.ack(BasicAckOptions::default()).await?;
+                    self.count("applied", 1);
+                }
+                Err(failure) => {
+                    in_a_row = if matches!(failure, Failure::Retry(_)) { in_a_row + 1 } else { 0 };
+                    self.settle_failed(item, &failure).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn call(&self, envelopes: &[Envelope]) -> Result<(), Failure> {
+        let span = tracing::info_span!(
+            "messaging.process",
+            otel.kind = "consumer",
+            messaging.system = "rabbitmq",
+            messaging.destination.name = %self.queue,
+            messaging.batch.message_count = envelopes.len(),
+        );
+        trace::join(&span, envelopes.iter().filter_map(|event| event.traceparent.as_deref()));
+        // Unwind safety: after a panic nothing of the call is used but the events, which it could
+        // only read; a handler's own state is behind its own locks.
+        let handled = AssertUnwindSafe(self.handler.handle(envelopes)).catch_unwind();
+        match handled.instrument(span).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(HandleError::Retry(error))) => Err(Failure::Retry(error)),
+            Ok(Err(HandleError::Poison(reason))) => Err(Failure::Poison(reason)),
+            Err(panic) => Err(Failure::Panic(panic_message(panic.as_ref()))),
+        }
+    }
+
+    /// Acknowledges a batch that was applied.
+    ///
+    /// One multiple acknowledgement covers everything delivered before it, so it is only right
+    /// while nothing is held.
+    async fn acknowledge(&self, tickets: &[Ticket]) -> lapin::Result<()> {
+        if self.held.is_empty() && tickets.iter().all(|ticket| ticket.failures == 0) {
+            if let Some(last) = tickets.last() {
+                last.acker.ack(BasicAckOptions { multiple: true }).await?;
+            }
+        } else {
+            for ticket in tickets {
+                ticket.acker.ack(BasicAckOptions::default()).await?;
+            }
+        }
+        self.count("applied", tickets.len());
+        Ok(())
+    }
+
+    async fn settle_failed(&mut self, item: Item, failure: &Failure) -> lapin::Result<()> {
+        let (event, redeliveries) = (&item.envelope.id, item.ticket.redeliveries);
+        match failure {
+            Failure::Poison(reason) => {
+                tracing::warn!(event.id = %event, reason, "event is poison");
+                // Without requeue a rejected message becomes a dead letter.
+                item.ticket.acker.reject(BasicRejectOptions { requeue: false }).await?;
+                self.count("poison", 1);
+            }
+            Failure::Panic(message) => {
+                tracing::error!(event.id = %event, redeliveries, message, "event handler panicked");
+                let pause = self.pause(&item.ticket);
+                let ticket = item.ticket;
+                self.held.push(Box::pin(async move {
+                    tokio::time::sleep(pause).await;
+                    Held::Return(ticket)
+                }));
+            }
+            Failure::Retry(error) => {
+                let reason: &(dyn std::error::Error + 'static) = error.as_ref();
+                tracing::warn!(
+                    event.id = %event, redeliveries, error = %Chain(reason), "event not applied yet"
+                );
+                if item.ticket.age() >= self.pause_max.saturating_mul(PATIENCE) {
+                    self.requeue(&item.ticket).await?;
+                } else {
+                    self.hold(item);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, mut item: Item) {
+        let pause = self.pause(&item.ticket);
+        item.ticket.failures = item.ticket.failures.saturating_add(1);
+        self.held.push(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            Held::TryAgain(item)
+        }));
+    }
+
+    fn pause(&self, ticket: &Ticket) -> Duration {
+        let first = FIRST_PAUSE.saturating_mul(1 << ticket.attempts().min(16));
+        Backoff::new(first, self.pause_max).step()
+    }
+
+    async fn requeue(&self, ticket: &Ticket) -> lapin::Result<()> {
+        ticket.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await?;
+        self.count("requeued", 1);
+        Ok(())
+    }
+
+    fn count(&self, outcome: &'static str, events: usize) {
+        let queue = self.queue.clone();
+        metrics::counter!("eh_consumer_events_total", "queue" => queue, "outcome" => outcome)
+            .increment(events as u64);
+    }
+
+    /// Rejects a message that is no event.
+    pub(super) async fn reject(
+        &self,
+        acker: &lapin::Acker,
+        error: &EnvelopeError,
+    ) -> lapin::Result<()> {
+        tracing::warn!(messaging.queue = %self.queue, error = %Chain(error), "message is no event");
+        acker.reject(BasicRejectOptions { requeue: false }).await?;
+        self.count("undecodable", 1);
+        Ok(())
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,307 @@
+//! Calls between services over real sockets.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use chassis::auth::Caller;
+use chassis::config::{ServerConfig, UpstreamConfig};
+use chassis::discovery::Endpoint;
+use chassis::error::{Kind, RemoteError, Validator, to_status};
+use chassis::grpc::context::{self, CallContext};
+use chassis::grpc::{Channel, GrpcApp, retry_idempotent};
+use chassis::id::new_id;
+use chassis::testing::grpc::{Server, channel, serve};
+use chassis::testing::tokens::TestIssuer;
+use http::HeaderValue;
+use tokio::sync::{Semaphore, watch};
+use tonic::{Code, Request, Status};
+
+use crate::support::{Echo, METHOD, eventually, say};
+
+fn text(message: &str) -> Request<String> {
+    Request::new(message.to_owned())
+}
+
+/// A service that never answers.
+fn silent() -> GrpcApp {
+    GrpcApp::new(Echo::routes(|_| std::future::pending()))
+}
+
+/// A service that answers with its own name.
+fn named(name: &'static str) -> GrpcApp {
+    GrpcApp::new(Echo::routes(move |_| async move { Ok(name.to_owned()) }))
+}
+
+#[tokio::test]
+async fn a_call_is_answered() {
+    let (channel, server) = serve(named("one")).await;
+    assert_eq!(say(&channel, text("hello")).await.unwrap(), "one");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_deadline_travels_and_shrinks_on_the_way() {
+    let (back, _back_server) = serve(GrpcApp::new(Echo::routes(|_| async {
+        Ok(context::remaining().unwrap().as_millis().to_string())
+    })))
+    .await;
+    let front = GrpcApp::new(Echo::routes(move |request| {
+        let back = back.clone();
+        async move { say(&back, request).await }
+    }));
+    let (channel, _server) = serve(front).await;
+    let mut request = text("");
+    request.set_timeout(Duration::from_millis(900));
+    let left: u64 = say(&channel, request).await.unwrap().parse().unwrap();
+    assert!((100..900).contains(&left), "{left} ms were left two hops away");
+}
+
+#[tokio::test]
+async fn a_server_ends_a_call_at_its_own_limit_with_deadline_exceeded() {
+    let config = ServerConfig { request_timeout_ms: 50, ..ServerConfig::default() };
+    let server = Server::start(silent(), config).await;
+    let channel = channel(&[server.endpoint()], &UpstreamConfig::default());
+    let status = say(&channel, text("")).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(RemoteError::from_status(&status).reason, "DEADLINE_EXCEEDED");
+}
+
+#[tokio::test]
+async fn a_call_from_a_spent_context_is_not_sent() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let (channel, _server) = serve(GrpcApp::new(Echo::routes(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Ok(String::new()) }
+    })))
+    .await;
+    let spent = CallContext::with_timeout(Duration::ZERO);
+    let status = context::scope(spent, say(&channel, text(""))).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_caller_stops_waiting_for_a_stalled_peer() {
+    // Accepts connections, by the kernel's queue, and never says a word.
+    let stalled = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = stalled.local_addr().unwrap().port();
+    let config = UpstreamConfig { timeout_ms: 200, ..UpstreamConfig::default() };
+    let channel = channel(&[Endpoint::new("127.0.0.1", port)], &config);
+    let started = Instant::now();
+    let status = say(&channel, text("")).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert!(started.elapsed() < Duration::from_millis(1500));
+}
+
+#[tokio::test]
+async fn credentials_and_request_id_are_passed_on() {
+    let app = GrpcApp::new(Echo::routes(|request| async move {
+        let metadata = request.metadata();
+        let value = |name| metadata.get(name).and_then(|value| value.to_str().ok());
+        Ok(format!("{:?} {:?}", value("authorization"), value("x-request-id")))
+    }));
+    let (channel, _server) = serve(app).await;
+    let context = CallContext {
+        authorization: Some(HeaderValue::from_static("Bearer t")),
+        request_id: Some(HeaderValue::from_static("r-1")),
+        ..CallContext::default()
+    };
+    let inherited = context::scope(context.clone(), say(&channel, text(""))).await.unwrap();
+    assert_eq!(inherited, r#"Some("Bearer t") Some("r-1")"#);
+    let mut request = text("");
+    request.metadata_mut().insert("authorization", "Bearer own".parse().unwrap());
+    let own = context::scope(context, say(&channel, request)).await.unwrap();
+    assert_eq!(own, r#"Some("Bearer own") Some("r-1")"#);
+}
+
+#[tokio::test]
+async fn a_panic_becomes_internal_and_the_server_goes_on() {
+    let app = GrpcApp::new(Echo::routes(|request| async move {
+        assert_ne!(request.get_ref(), "boom", "a secret");
+        Ok("fine".to_owned())
+    }));
+    let (channel, _server) = serve(app).await;
+    let status = say(&channel, text("boom")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert!(!format!("{status:?}").contains("a secret"), "the message stays inside");
+    assert_eq!(say(&channel, text("hello")).await.unwrap(), "fine");
+}
+
+#[tokio::test]
+async fn a_hundred_violations_do_not_cost_the_answer() {
+    let app = GrpcApp::new(Echo::routes(|_| async {
+        let mut validator = Validator::new();
+        for line in 0..100 {
+            validator.reject(format!("items[{line}].sku"), "FORMAT", "must be a SKU ".repeat(20));
+        }
+        Err(to_status(&validator.finish().unwrap_err()))
+    }));
+    let (channel, _server) = serve(app).await;
+    let remote = RemoteError::from(say(&channel, text("")).await.unwrap_err());
+    assert_eq!(remote.kind, Kind::InvalidArgument, "{remote:?}");
+    assert_eq!(remote.detail, "the request has 100 invalid field(s)");
+    assert_eq!(remote.violations.len(), 20);
+    assert_eq!(remote.violations[19].field, "items[19].sku");
+}
+
+#[tokio::test]
+async fn an_answer_with_large_trailers_arrives() {
+    let app = GrpcApp::new(Echo::routes(|_| async {
+        let details = vec![b'x'; 32 * 1024].into();
+        Err(Status::with_details(Code::FailedPrecondition, "large", details))
+    }));
+    let (channel, _server) = serve(app).await;
+    let status = say(&channel, text("")).await.unwrap_err();
+    assert_eq!((status.code(), status.details().len()), (Code::FailedPrecondition, 32 * 1024));
+}
+
+#[tokio::test]
+async fn calls_beyond_the_limit_are_refused_at_once() {
+    let gate = Arc::new(Semaphore::new(0));
+    let entered = Arc::new(AtomicUsize::new(0));
+    let (gate_inside, entered_inside) = (gate.clone(), entered.clone());
+    let app = GrpcApp::new(Echo::routes(move |_| {
+        let gate = gate_inside.clone();
+        entered_inside.fetch_add(1, Ordering::SeqCst);
+        async move {
+            gate.acquire().await.map(drop).map_err(|_| Status::internal("closed"))?;
+            Ok("done".to_owned())
+        }
+    }));
+    let config = ServerConfig { max_concurrency: 2, ..ServerConfig::default() };
+    let server = Server::start(app, config).await;
+    let channel = channel(&[server.endpoint()], &UpstreamConfig::default());
+    let admitted = futures::future::join(say(&channel, text("")), say(&channel, text("")));
+    let refused = async {
+        eventually("both calls inside", || async { entered.load(Ordering::SeqCst) == 2 }).await;
+        let status = say(&channel, text("")).await.unwrap_err();
+        gate.add_permits(2);
+        status
+    };
+    let ((one, two), status) = tokio::join!(admitted, refused);
+    assert_eq!((one.unwrap(), two.unwrap()), ("done".to_owned(), "done".to_owned()));
+    let error = RemoteError::from_status(&status);
+    assert_eq!((error.kind, error.reason.as_str()), (Kind::Unavailable, "SERVICE_UNAVAILABLE"));
+    assert!(error.retry_after.is_some());
+}
+
+#[tokio::test]
+async fn without_a_known_endpoint_a_call_fails_at_once() {
+    let channel = channel(&[], &UpstreamConfig::default());
+    let started = Instant::now();
+    let status = say(&channel, text("")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(started.elapsed() < Duration::from_millis(500));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_appears_later_is_used() {
+    let (sender, receiver) = watch::channel(Arc::from([]));
+    let channel = Channel::new("test-service", &UpstreamConfig::default(), receiver);
+    assert!(say(&channel, text("")).await.is_err());
+    let server = Server::start(named("late"), ServerConfig::default()).await;
+    sender.send_replace(Arc::from([server.endpoint()]));
+    assert_eq!(say(&channel, text("")).await.unwrap(), "late");
+}
+
+/// Runs a server on threads of its own, so that it can be made to vanish with its connections.
+fn start_apart(app: GrpcApp) -> (tokio::runtime::Runtime, Endpoint) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    runtime.spawn(async move {
+        let server = Server::start(app, ServerConfig::default()).await;
+        sender.send(server.endpoint()).unwrap();
+        std::future::pending::<()>().await;
+    });
+    (runtime, receiver.recv().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_instance_costs_no_idempotent_call() {
+    let (doomed, doomed_endpoint) = start_apart(named("doomed"));
+    let survivor = Server::start(named("survivor"), ServerConfig::default()).await;
+    let channel = channel(&[doomed_endpoint, survivor.endpoint()], &UpstreamConfig::default());
+    let attempts = channel.retry_attempts();
+    let call = || retry_idempotent(channel.retry_budget(), attempts, || say(&channel, text("")));
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..64 {
+        seen.insert(call().await.unwrap());
+    }
+    assert_eq!(seen.len(), 2, "both instances get calls");
+    doomed.shutdown_background();
+    for _ in 0..64 {
+        assert_eq!(call().await.unwrap(), "survivor");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_finishes_the_calls_that_run() {
+    let gate = Arc::new(Semaphore::new(0));
+    let entered = Arc::new(AtomicUsize::new(0));
+    let (gate_inside, entered_inside) = (gate.clone(), entered.clone());
+    let app = GrpcApp::new(Echo::routes(move |_| {
+        let gate = gate_inside.clone();
+        entered_inside.fetch_add(1, Ordering::SeqCst);
+        async move {
+            gate.acquire().await.map(drop).map_err(|_| Status::internal("closed"))?;
+            Ok("done".to_owned())
+        }
+    }));
+    let (channel, server) = serve(app).await;
+    let draining = async {
+        eventually("the call inside", || async { entered.load(Ordering::SeqCst) == 1 }).await;
+        let stopped = server.stop();
+        gate.add_permits(1);
+        stopped.await;
+    };
+    let (reply, ()) = tokio::join!(say(&channel, text("")), draining);
+    assert_eq!(reply.unwrap(), "done");
+}
+
+/// A service that answers with the caller's id.
+fn identified(request: &Request<String>) -> Result<String, Status> {
+    let caller = Caller::from_request(request).map_err(|error| to_status(&error))?;
+    Ok(caller.user_id.to_string())
+}
+
+async fn reason_of(channel: &Channel, request: Request<String>) -> String {
+    let status = say(channel, request).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    RemoteError::from_status(&status).reason
+}
+
+#[tokio::test]
+async fn a_handler_gets_a_verified_caller_or_none() {
+    let issuer = TestIssuer::new();
+    let routes = Echo::routes(|request| async move { identified(&request) });
+    let app = GrpcApp::new(routes).auth(issuer.verifier().await);
+    let (channel, _server) = serve(app).await;
+    let user = new_id();
+    let mut request = text("");
+    issuer.authorize(&mut request, user, &["customer"]);
+    assert_eq!(say(&channel, request).await.unwrap(), user.to_string());
+    assert_eq!(reason_of(&channel, text("")).await, "TOKEN_MISSING");
+    let mut forged = text("");
+    TestIssuer::new().authorize(&mut forged, user, &["admin"]);
+    assert_eq!(reason_of(&channel, forged).await, "TOKEN_INVALID");
+    let mut claims = issuer.claims(user, &[]);
+    claims.exp -= 10_000;
+    let mut expired = text("");
+    let value = format!("Bearer {}", issuer.sign(&claims));
+    expired.metadata_mut().insert("authorization", value.parse().unwrap());
+    assert_eq!(reason_of(&channel, expired).await, "TOKEN_EXPIRED");
+}
+
+#[tokio::test]
+async fn a_public_method_does_not_look_at_tokens() {
+    let issuer = TestIssuer::new();
+    let app = named("open").auth(issuer.verifier().await).public(&[METHOD]);
+    let (channel, _server) = serve(app).await;
+    let mut request = text("");
+    request.metadata_mut().insert("authorization", "Bearer nonsense".parse().unwrap());
+    assert_eq!(say(&channel, request).await.unwrap(), "open");
+}

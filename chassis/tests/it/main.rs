@@ -1,0 +1,21 @@
+//! Integration tests of the chassis: real sockets, and real middleware where a test says so.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "what helpers of tests cannot do is a failed test, and their tasks end with it"
+)]
+
+mod calls;
+mod consul;
+mod consumer;
+mod inbox;
+mod migrations;
+mod outbox;
+mod probes;
+mod proxy;
+mod publisher;
+mod support;
+mod transactions;
