@@ -1,0 +1,87 @@
+//! Composition root: the only file that names concrete adapters.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chassis::auth::GrpcKeySource;
+use chassis::clock::Clock;
+use chassis::db::Pool;
+use chassis::grpc::GrpcApp;
+use chassis::outbox::{Outbox, Relay};
+use chassis::page::PageCodec;
+use chassis::run::{Endpoint, Host, Service};
+use proto::user::v1::user_service_server::UserServiceServer;
+
+use crate::api::UserApi;
+use crate::config::Config;
+use crate::hasher::{Argon2Hasher, HashingLimits};
+use crate::repository::{MIGRATOR, MySqlUserRepository};
+use crate::service::{Bootstrapped, UserService};
+
+/// What needs no token: registering, and the questions of auth-service, which come before there is
+/// a token or when it may be over already.
+const PUBLIC: &[&str] = &[
+    "/enterprisehub.user.v1.UserService/Register",
+    "/enterprisehub.user.v1.UserService/VerifyCredentials",
+    "/enterprisehub.user.v1.UserService/GetAccess",
+];
+
+/// The user service as a process.
+pub struct App;
+
+impl Service for App {
+    const NAME: &'static str = "user-service";
+    const ENV_PREFIX: &'static str = "EH_USER";
+    const DEFAULTS: &'static str = include_str!("../config/default.toml");
+    type Config = Config;
+
+    async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
+        let pool = host.database(&config.database, &MIGRATOR).await?;
+        let outbox = Outbox::new();
+        if let Some(broker) = host.broker(&config.amqp).await? {
+            let relay =
+                Relay::new(pool.clone(), Arc::new(broker.publisher()), &config.outbox, &outbox);
+            host.spawn("outbox relay", relay.run(host.shutdown().soft()));
+        }
+        let service = service(pool, outbox, &config, host.clock())?;
+        bootstrap(&service, &config).await?;
+
+        let auth_service = host.channel("auth-service", &config.upstream);
+        let keys = GrpcKeySource::new(auth_service, &config.token);
+        let verifier = host.token_verifier(&config.token, Arc::new(keys));
+        Ok(Endpoint::Grpc(grpc_app(service, &config).auth(verifier)))
+    }
+}
+
+/// Connects the use cases to the schema in `pool`.
+pub fn service(
+    pool: Pool,
+    outbox: Outbox,
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<UserService> {
+    let users = Arc::new(MySqlUserRepository::new(pool, outbox));
+    let passwords = &config.passwords;
+    let limits = HashingLimits::for_this_machine(passwords.waiting_max, passwords.wait());
+    let hasher = Argon2Hasher::new(limits).context("cannot hash passwords")?;
+    Ok(UserService::new(users, Arc::new(hasher), clock))
+}
+
+/// The rpcs over the use cases; whoever serves them adds the verification of tokens.
+pub fn grpc_app(service: UserService, config: &Config) -> GrpcApp {
+    let api = UserApi::new(service, PageCodec::new(&config.paging.secret));
+    let server =
+        UserServiceServer::new(api).max_decoding_message_size(config.server.max_message_bytes);
+    GrpcApp::new(tonic::service::Routes::new(server))
+        .reflection(proto::FILE_DESCRIPTOR_SET)
+        .public(PUBLIC)
+}
+
+async fn bootstrap(service: &UserService, config: &Config) -> anyhow::Result<()> {
+    let Some(admin) = config.bootstrap.first_admin()? else { return Ok(()) };
+    let outcome = service.bootstrap(admin).await.context("cannot make the first administrator")?;
+    if outcome == Bootstrapped::Created {
+        tracing::info!("first administrator created");
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! The configuration of user-service; `config/default.toml` documents every key.
+
+use std::time::Duration;
+
+use chassis::config::{
+    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, OutboxConfig,
+    PagingConfig, Profile, RuntimeConfig, Secret, ServerConfig, TelemetryConfig, TokenConfig,
+    UpstreamConfig,
+};
+use serde::Deserialize;
+
+use crate::model::{Email, NewPassword};
+use crate::service::FirstAdmin;
+
+/// Everything user-service is configured with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    pub server: ServerConfig,
+    /// Threads.
+    pub runtime: RuntimeConfig,
+    /// Logs and traces.
+    pub telemetry: TelemetryConfig,
+    /// How it finds auth-service.
+    pub discovery: DiscoveryConfig,
+    /// Its schema.
+    pub database: DatabaseConfig,
+    /// The broker.
+    pub amqp: AmqpConfig,
+    /// How events leave.
+    pub outbox: OutboxConfig,
+    /// Which access tokens are believed.
+    pub token: TokenConfig,
+    /// How auth-service is called.
+    pub upstream: UpstreamConfig,
+    /// The key that signs page tokens.
+    pub paging: PagingConfig,
+    /// How many passwords are hashed and wait.
+    pub passwords: PasswordsConfig,
+    /// The first administrator.
+    pub bootstrap: BootstrapConfig,
+}
+
+/// `[passwords]`: how many hashes may wait for a core.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordsConfig {
+    /// Hashes that wait at most; more are refused at once.
+    pub waiting_max: usize,
+    /// Longest wait.
+    pub wait_ms: u64,
+}
+
+impl PasswordsConfig {
+    /// Longest wait.
+    pub fn wait(&self) -> Duration {
+        Duration::from_millis(self.wait_ms)
+    }
+}
+
+/// `[bootstrap]`: the first administrator.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootstrapConfig {
+    /// The address to log in with; empty means that none is made.
+    pub admin_email: Secret,
+    /// The password.
+    pub admin_password: Secret,
+}
+
+impl BootstrapConfig {
+    /// The administrator to make, if one is configured.
+    pub fn first_admin(&self) -> Result<Option<FirstAdmin>, ConfigError> {
+        if self.admin_email.is_empty() && self.admin_password.is_empty() {
+            return Ok(None);
+        }
+        let email = Email::parse(self.admin_email.expose())
+            .map_err(|rule| ConfigError::value("bootstrap.admin_email", rule))?;
+        let password = NewPassword::parse(self.admin_password.expose())
+            .map_err(|rule| ConfigError::value("bootstrap.admin_password", rule))?;
+        Ok(Some(FirstAdmin { email, password }))
+    }
+}
+
+impl BaseConfig for Config {
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
+    fn runtime(&self) -> &RuntimeConfig {
+        &self.runtime
+    }
+
+    fn telemetry(&self) -> &TelemetryConfig {
+        &self.telemetry
+    }
+
+    fn discovery(&self) -> &DiscoveryConfig {
+        &self.discovery
+    }
+
+    fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        self.paging.validate(profile)?;
+        self.bootstrap.first_admin().map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bootstrap(email: &str, password: &str) -> BootstrapConfig {
+        BootstrapConfig { admin_email: Secret::new(email), admin_password: Secret::new(password) }
+    }
+
+    #[test]
+    fn the_first_administrator_is_configured_whole_or_not_at_all() {
+        assert!(bootstrap("", "").first_admin().unwrap().is_none());
+        assert!(bootstrap("admin@example.com", "correct horse").first_admin().unwrap().is_some());
+        let no_password = bootstrap("admin@example.com", "").first_admin().unwrap_err();
+        assert!(no_password.to_string().contains("bootstrap.admin_password"));
+        let no_email = bootstrap("", "correct horse").first_admin().unwrap_err();
+        assert!(no_email.to_string().contains("bootstrap.admin_email"));
+    }
+}

@@ -1,0 +1,186 @@
+//! What can go wrong with accounts, and the code table.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::time::Duration;
+
+use chassis::error::{ErrorCode, Invalid, Kind, ServiceError, Violation, codes};
+
+/// The account exists already.
+const ACCOUNT_EXISTS: ErrorCode = ErrorCode::new("ACCOUNT_EXISTS", Kind::AlreadyExists);
+/// There is no such account, as far as the caller may know.
+const USER_NOT_FOUND: ErrorCode = ErrorCode::new("USER_NOT_FOUND", Kind::NotFound);
+/// E-mail address and password do not belong together.
+const CREDENTIALS_INVALID: ErrorCode = ErrorCode::new("CREDENTIALS_INVALID", Kind::Unauthenticated);
+/// The account may not act.
+const ACCOUNT_DISABLED: ErrorCode = ErrorCode::new("ACCOUNT_DISABLED", Kind::Unauthenticated);
+/// The password in force was not given.
+const CURRENT_PASSWORD_WRONG: ErrorCode =
+    ErrorCode::new("CURRENT_PASSWORD_WRONG", Kind::PermissionDenied);
+/// The password is easily guessed.
+const PASSWORD_WEAK: ErrorCode = ErrorCode::new("PASSWORD_WEAK", Kind::InvalidArgument);
+/// Nobody could administer the fleet any more.
+const LAST_ADMIN: ErrorCode = ErrorCode::new("LAST_ADMIN", Kind::FailedPrecondition);
+
+/// The codes that this service owns; each has a page in the catalogue.
+pub const CODES: &[ErrorCode] = &[
+    ACCOUNT_EXISTS,
+    USER_NOT_FOUND,
+    CREDENTIALS_INVALID,
+    ACCOUNT_DISABLED,
+    CURRENT_PASSWORD_WRONG,
+    PASSWORD_WEAK,
+    LAST_ADMIN,
+];
+
+/// Why an operation on accounts was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// An account with this e-mail address exists.
+    #[error("an account with this e-mail address exists")]
+    AccountExists,
+    /// There is no such account, or the caller may not know of it.
+    #[error("no such account")]
+    NotFound,
+    /// No account has this e-mail address with this password.
+    #[error("e-mail address and password do not belong together")]
+    CredentialsInvalid,
+    /// The account is disabled.
+    #[error("the account is disabled")]
+    AccountDisabled,
+    /// The password in force was not given.
+    #[error("the current password is wrong")]
+    CurrentPasswordWrong,
+    /// The password is easily guessed.
+    #[error("the password is easily guessed")]
+    PasswordWeak {
+        /// The field that holds it.
+        field: &'static str,
+    },
+    /// The caller is no administrator any more.
+    #[error("the caller is no administrator")]
+    PermissionDenied,
+    /// The change would leave no active administrator.
+    #[error("the change would leave no active administrator")]
+    LastAdmin,
+    /// The account changed since the caller read it.
+    #[error("the account has changed meanwhile")]
+    VersionMismatch,
+    /// Fields of the input break rules.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// More passwords wait to be checked than can be in time.
+    #[error("too many passwords wait to be hashed")]
+    Overloaded {
+        /// When trying again makes sense.
+        retry_after: Duration,
+    },
+    /// The time that the caller gave is over.
+    #[error("the deadline has passed")]
+    DeadlineExceeded,
+    /// Something that the service needs does not answer.
+    #[error("a dependency does not answer")]
+    Unavailable {
+        /// The cause.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A defect.
+    #[error("the operation failed")]
+    Internal {
+        /// The cause.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl UserError {
+    /// Wraps a cause that only a defect explains.
+    pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal { source: source.into() }
+    }
+}
+
+impl ServiceError for UserError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::AccountExists => ACCOUNT_EXISTS,
+            Self::NotFound => USER_NOT_FOUND,
+            Self::CredentialsInvalid => CREDENTIALS_INVALID,
+            Self::AccountDisabled => ACCOUNT_DISABLED,
+            Self::CurrentPasswordWrong => CURRENT_PASSWORD_WRONG,
+            Self::PasswordWeak { .. } => PASSWORD_WEAK,
+            Self::PermissionDenied => codes::PERMISSION_DENIED,
+            Self::LastAdmin => LAST_ADMIN,
+            Self::VersionMismatch => codes::VERSION_MISMATCH,
+            Self::Invalid(invalid) => invalid.code(),
+            Self::Overloaded { .. } | Self::Unavailable { .. } => codes::SERVICE_UNAVAILABLE,
+            Self::DeadlineExceeded => codes::DEADLINE_EXCEEDED,
+            Self::Internal { .. } => codes::INTERNAL,
+        }
+    }
+
+    fn detail(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            Self::AccountExists => "An account with this e-mail address exists.",
+            Self::NotFound => "There is no such user.",
+            Self::CredentialsInvalid => "The e-mail address or the password is wrong.",
+            Self::AccountDisabled => "The account is disabled.",
+            Self::CurrentPasswordWrong => "The current password is wrong.",
+            Self::PasswordWeak { .. } => "The password is too easily guessed.",
+            Self::PermissionDenied => "The caller may not perform this operation.",
+            Self::LastAdmin => "The change would leave no active administrator.",
+            Self::VersionMismatch => "The user has changed since it was read.",
+            Self::Invalid(invalid) => return invalid.detail(),
+            Self::Overloaded { .. } | Self::Unavailable { .. } => {
+                "The service cannot do this at the moment."
+            }
+            Self::DeadlineExceeded => "The operation did not finish before its deadline.",
+            Self::Internal { .. } => "An internal error occurred.",
+        })
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        match self {
+            Self::Invalid(invalid) => invalid.violations(),
+            Self::PasswordWeak { field } => vec![Violation {
+                field: (*field).to_owned(),
+                reason: "WEAK".to_owned(),
+                description: "must not be a common password, the e-mail address or the name"
+                    .to_owned(),
+            }],
+            _ => Vec::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_table_and_the_catalogue_are_the_same() {
+        let mut table: Vec<_> =
+            CODES.iter().map(|code| (code.reason, code.kind.http_status().as_u16())).collect();
+        table.sort_unstable();
+        assert_eq!(table, proto::errors::owned_by("user-service"));
+    }
+
+    #[test]
+    fn an_overload_says_when_to_come_back() {
+        let error = UserError::Overloaded { retry_after: Duration::from_secs(2) };
+        assert_eq!(error.code(), codes::SERVICE_UNAVAILABLE);
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_weak_password_names_its_field_only() {
+        let violations = UserError::PasswordWeak { field: "new_password" }.violations();
+        assert_eq!(violations[0].field, "new_password");
+    }
+}

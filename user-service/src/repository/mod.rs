@@ -1,0 +1,43 @@
+//! Port: where accounts are kept.
+//!
+//! One account is one transaction: its row, its roles and the events of the change are stored
+//! together or not at all. To add an adapter, implement [`UserRepository`] in a sibling module and
+//! run the suite in `contract` against it.
+
+#[cfg(test)]
+mod contract;
+mod envelope;
+#[cfg(any(test, feature = "testing"))]
+mod memory;
+mod mysql;
+
+use async_trait::async_trait;
+
+#[cfg(any(test, feature = "testing"))]
+pub use memory::MemoryUserRepository;
+pub use mysql::{MIGRATOR, MySqlUserRepository};
+
+use crate::model::{Change, Email, User, UserError, UserId};
+
+/// Keeps accounts.
+#[async_trait]
+pub trait UserRepository: Send + Sync {
+    /// Stores a new account. Refuses a second one with the same normalised e-mail address as
+    /// [`UserError::AccountExists`], also when both arrive at once.
+    async fn insert(&self, registration: &Change) -> Result<(), UserError>;
+
+    /// Stores a change if the account is still at the version that it starts from, else refuses it
+    /// as [`UserError::VersionMismatch`]. A change that takes an administrator away is refused as
+    /// [`UserError::LastAdmin`] when no other active one remains, also when several administrators
+    /// are taken away at once.
+    async fn save(&self, change: &Change) -> Result<(), UserError>;
+
+    /// Finds an account.
+    async fn find(&self, id: UserId) -> Result<Option<User>, UserError>;
+
+    /// Finds the account with this e-mail address, compared in normalised form.
+    async fn find_by_email(&self, email: &Email) -> Result<Option<User>, UserError>;
+
+    /// Lists at most `limit` accounts, newest first, that are older than `before`.
+    async fn list(&self, before: Option<UserId>, limit: u32) -> Result<Vec<User>, UserError>;
+}
