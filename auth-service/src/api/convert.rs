@@ -1,0 +1,63 @@
+//! Wire to model and model to wire.
+
+use std::net::IpAddr;
+
+use chassis::config::Secret;
+use proto::auth::v1 as pb;
+
+use crate::model::{Client, Credentials};
+use crate::service::{LogIn, TokenPair};
+
+/// Longest name of a client that is kept, in bytes.
+const USER_AGENT_MAX: usize = 256;
+
+pub(super) fn login(request: pb::LoginRequest) -> LogIn {
+    LogIn {
+        client: Client {
+            user_agent: shown_user_agent(&request.user_agent),
+            address: shown_address(&request.client_address),
+        },
+        credentials: Credentials {
+            email: Secret::new(request.email),
+            password: Secret::new(request.password),
+        },
+    }
+}
+
+pub(super) fn tokens(pair: &TokenPair) -> pb::TokenPair {
+    pb::TokenPair {
+        access_token: pair.access_token.expose().to_owned(),
+        expires_in: pair.expires_in,
+        refresh_token: pair.refresh_token.expose().to_owned(),
+        session_id: pair.session_id.to_string(),
+    }
+}
+
+/// The name is only shown, so what does not fit is cut off: it is no reason to refuse a login.
+fn shown_user_agent(text: &str) -> String {
+    let mut name: String = text.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect();
+    name.truncate(name.floor_char_boundary(USER_AGENT_MAX));
+    name
+}
+
+fn shown_address(text: &str) -> String {
+    text.parse::<IpAddr>().map(|address| address.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_name_is_cut_between_characters_and_splits_no_line() {
+        assert_eq!(shown_user_agent("curl\r\n/8\0"), "curl/8");
+        let long = shown_user_agent(&"名".repeat(300));
+        assert_eq!(long.len(), 255);
+    }
+
+    #[test]
+    fn only_an_address_is_kept_as_one() {
+        assert_eq!(shown_address("2001:DB8::1"), "2001:db8::1");
+        assert_eq!(shown_address("127.0.0.1; DROP TABLE"), "");
+    }
+}

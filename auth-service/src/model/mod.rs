@@ -1,0 +1,18 @@
+//! Sessions, refresh tokens and signing keys, and their rules. Pure: never does I/O and knows no
+//! transport and no storage.
+
+mod account;
+mod error;
+mod event;
+mod key;
+mod refresh;
+mod session;
+
+pub use account::{AccountAccess, Credentials, Identity, UserId};
+pub use error::{CODES, SessionError};
+pub use event::SessionEvent;
+pub use key::StoredKey;
+pub use refresh::{Presented, RefreshToken, TokenDigest, TokenState, Verdict};
+pub use session::{
+    Client, EndReason, Exchange, Lifetimes, Login, Opened, Session, SessionId, StoredSession,
+};

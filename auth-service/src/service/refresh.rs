@@ -1,0 +1,188 @@
+//! Use case: a client exchanges its refresh token for the next pair.
+//!
+//! The account is asked about before anything is written, because no call may happen inside a
+//! transaction; the token is judged again under the session's lock, because much can happen
+//! meanwhile.
+
+use chrono::{DateTime, Utc};
+use tracing::instrument;
+
+use super::{AuthService, TokenPair};
+use crate::model::{AccountAccess, EndReason, Exchange, Presented, Session, SessionError, Verdict};
+use crate::token::RefreshSecret;
+
+impl AuthService {
+    /// Exchanges a refresh token. Absent means that what was presented can be none.
+    #[instrument(name = "auth.refresh", skip_all)]
+    pub async fn refresh(&self, token: Option<RefreshSecret>) -> Result<TokenPair, SessionError> {
+        let token = token.ok_or(SessionError::RefreshInvalid)?.digest();
+        let presented = self.sessions.find_presented(token).await?;
+        let presented = presented.ok_or(SessionError::RefreshInvalid)?;
+        // One moment for both judgements: a slow answer about the account must not turn a reply
+        // that was lost in time into a reuse, nor a reuse into anything else.
+        let now = self.clock.now();
+        let access = self.check_account(&presented, now).await?;
+
+        let fresh = RefreshSecret::generate()?;
+        let digest = fresh.digest();
+        let decide = |found: &_| Exchange::decide(found, digest, &self.lifetimes, now);
+        let exchange = self.sessions.exchange(presented.session.id(), token, &decide).await?;
+        match exchange.verdict {
+            Verdict::Rotate | Verdict::Reissue => {
+                let unchecked = || SessionError::internal("a used token became usable again");
+                self.issue(&exchange.session, access.ok_or_else(unchecked)?.roles, fresh)
+            }
+            Verdict::Reused => {
+                tracing::warn!(session.id = %exchange.session.id(), "refresh token reused");
+                Err(SessionError::RefreshReused)
+            }
+            Verdict::Refused => Err(SessionError::RefreshInvalid),
+        }
+    }
+
+    /// Refuses when the account may not act any more, and ends the session then. `None` for a token
+    /// that was used twice: it leads to no new pair, so nobody is asked.
+    async fn check_account(
+        &self,
+        presented: &Presented,
+        now: DateTime<Utc>,
+    ) -> Result<Option<AccountAccess>, SessionError> {
+        let session = &presented.session;
+        match presented.judge(&self.lifetimes, now) {
+            Verdict::Refused => return Err(SessionError::RefreshInvalid),
+            Verdict::Reused => return Ok(None),
+            Verdict::Rotate | Verdict::Reissue => {}
+        }
+        let access = self.accounts.find_access(session.user_id()).await?;
+        match why_ended(session, access) {
+            Ok(access) => Ok(Some(access)),
+            Err(reason) => {
+                self.sessions.end(session.id(), reason, self.clock.now()).await?;
+                Err(SessionError::RefreshInvalid)
+            }
+        }
+    }
+}
+
+/// Says why the session ends with what the account has become, if it does.
+fn why_ended(session: &Session, access: Option<AccountAccess>) -> Result<AccountAccess, EndReason> {
+    match access {
+        Some(access) if !access.is_active => Err(EndReason::AccountDisabled),
+        Some(access) if access.session_epoch > session.session_epoch() => {
+            Err(EndReason::EpochMoved)
+        }
+        Some(access) => Ok(access),
+        None => Err(EndReason::AccountDisabled),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::super::testing::{Fixture, PASSWORD};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refresh_continues_the_session_with_the_roles_of_now() {
+        let fixture = Fixture::new().await;
+        let (alice, first) = fixture.logged_in().await;
+        fixture.accounts.alter(alice, |access| access.roles = vec!["admin".to_owned()]);
+        let second = fixture.refresh(&first).await.unwrap();
+        assert_eq!(second.session_id, first.session_id);
+        let caller = fixture.verifier.verify(second.access_token.expose()).await.unwrap();
+        assert!(caller.is_admin());
+        fixture.refresh(&second).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_lost_reply_can_be_asked_for_again_and_leaves_one_branch() {
+        let fixture = Fixture::new().await;
+        let (_, first) = fixture.logged_in().await;
+        fixture.refresh(&first).await.unwrap();
+        fixture.clock.advance(TimeDelta::seconds(9));
+        let again = fixture.refresh(&first).await.unwrap();
+        fixture.refresh(&again).await.unwrap();
+        assert_eq!(fixture.event_names(), ["auth.session_started"]);
+    }
+
+    #[tokio::test]
+    async fn using_a_token_twice_ends_the_session() {
+        let fixture = Fixture::new().await;
+        let (_, first) = fixture.logged_in().await;
+        let second = fixture.refresh(&first).await.unwrap();
+        let third = fixture.refresh(&second).await.unwrap();
+        let second_use = fixture.refresh(&first).await;
+        assert!(matches!(second_use, Err(SessionError::RefreshReused)));
+        for token in [&first, &second, &third] {
+            let refused = fixture.refresh(token).await;
+            assert!(matches!(refused, Err(SessionError::RefreshInvalid)));
+        }
+        let expected =
+            ["auth.session_started", "auth.sessions_revoked", "auth.token_reuse_detected"];
+        assert_eq!(fixture.event_names(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_replaced_proves_a_second_holder() {
+        let fixture = Fixture::new().await;
+        let (_, first) = fixture.logged_in().await;
+        let stolen = fixture.refresh(&first).await.unwrap();
+        let again = fixture.refresh(&first).await.unwrap();
+        assert!(matches!(fixture.refresh(&stolen).await, Err(SessionError::RefreshReused)));
+        assert!(matches!(fixture.refresh(&again).await, Err(SessionError::RefreshInvalid)));
+    }
+
+    #[tokio::test]
+    async fn asking_again_too_late_is_reuse() {
+        let fixture = Fixture::new().await;
+        let (_, first) = fixture.logged_in().await;
+        fixture.refresh(&first).await.unwrap();
+        fixture.clock.advance(TimeDelta::seconds(11));
+        assert!(matches!(fixture.refresh(&first).await, Err(SessionError::RefreshReused)));
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_with_what_its_account_has_become() {
+        for alter in [
+            |access: &mut AccountAccess| access.is_active = false,
+            |access: &mut AccountAccess| access.session_epoch += 1,
+        ] {
+            let fixture = Fixture::new().await;
+            let (alice, pair) = fixture.logged_in().await;
+            fixture.accounts.alter(alice, alter);
+            assert!(matches!(fixture.refresh(&pair).await, Err(SessionError::RefreshInvalid)));
+            fixture.accounts.alter(alice, |access| {
+                access.is_active = true;
+                access.session_epoch = 1;
+            });
+            assert!(matches!(fixture.refresh(&pair).await, Err(SessionError::RefreshInvalid)));
+            assert_eq!(fixture.event_names(), ["auth.session_started", "auth.sessions_revoked"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn idle_and_old_sessions_are_over() {
+        let fixture = Fixture::new().await;
+        let (_, idle) = fixture.logged_in().await;
+        fixture.clock.advance(TimeDelta::days(7));
+        assert!(matches!(fixture.refresh(&idle).await, Err(SessionError::RefreshInvalid)));
+        let mut pair = fixture.login("alice@example.com", PASSWORD).await.unwrap();
+        for _ in 0..4 {
+            fixture.clock.advance(TimeDelta::days(6));
+            pair = fixture.refresh(&pair).await.unwrap();
+        }
+        fixture.clock.advance(TimeDelta::days(6));
+        assert!(matches!(fixture.refresh(&pair).await, Err(SessionError::RefreshInvalid)));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_token_or_an_unknown_one_is_refused() {
+        let fixture = Fixture::new().await;
+        let unknown = RefreshSecret::generate().unwrap();
+        for token in [None, Some(unknown)] {
+            let refused = fixture.service.refresh(token).await;
+            assert!(matches!(refused, Err(SessionError::RefreshInvalid)));
+        }
+    }
+}

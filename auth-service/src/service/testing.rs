@@ -1,0 +1,83 @@
+//! The use cases over memory adapters.
+
+use std::sync::Arc;
+
+use chassis::auth::Verifier;
+use chassis::config::{Secret, TokenConfig};
+use chassis::testing::clock::FixedClock;
+use chrono::TimeDelta;
+
+use super::{AuthService, LogIn, TokenPair};
+use crate::client::MemoryAccounts;
+use crate::model::{Client, Credentials, Lifetimes, SessionError, SessionEvent, UserId};
+use crate::repository::{MemoryKeyRepository, MemorySessionRepository, SessionRepository};
+use crate::token::{AccessTokens, KeyRing, KeyRingSource, Sealer};
+
+/// The password of the account that [`Fixture::logged_in`] makes.
+pub(super) const PASSWORD: &str = "correct horse battery";
+
+pub(super) struct Fixture {
+    pub(super) service: AuthService,
+    pub(super) accounts: Arc<MemoryAccounts>,
+    pub(super) clock: Arc<FixedClock>,
+    pub(super) verifier: Verifier,
+    sessions: Arc<MemorySessionRepository>,
+}
+
+impl Fixture {
+    pub(super) async fn new() -> Self {
+        let clock = Arc::new(FixedClock::default());
+        let sealer = Sealer::new(&Secret::new("the one key")).unwrap();
+        let keys = Arc::new(MemoryKeyRepository::default());
+        let ring = Arc::new(KeyRing::open(keys, &sealer, clock.clone()).await.unwrap());
+        let config = TokenConfig::default();
+        let source = Arc::new(KeyRingSource::new(ring.clone()));
+        let accounts = Arc::new(MemoryAccounts::default());
+        let sessions = Arc::new(MemorySessionRepository::default());
+        let service = AuthService {
+            sessions: sessions.clone(),
+            accounts: accounts.clone(),
+            access_tokens: AccessTokens::new(ring, &config, 900),
+            lifetimes: Lifetimes {
+                absolute: TimeDelta::days(30),
+                idle: TimeDelta::days(7),
+                retry_grace: TimeDelta::seconds(10),
+            },
+            clock: clock.clone(),
+        };
+        let verifier = Verifier::new(&config, source, clock.clone());
+        Self { service, accounts, clock, verifier, sessions }
+    }
+
+    pub(super) async fn login(
+        &self,
+        email: &str,
+        password: &str,
+    ) -> Result<TokenPair, SessionError> {
+        self.service.login(command(email, password)).await
+    }
+
+    pub(super) async fn logged_in(&self) -> (UserId, TokenPair) {
+        let alice = self.accounts.add("alice@example.com", PASSWORD);
+        (alice, self.login("alice@example.com", PASSWORD).await.unwrap())
+    }
+
+    pub(super) async fn refresh(&self, pair: &TokenPair) -> Result<TokenPair, SessionError> {
+        self.service.refresh(Some(pair.refresh_token.clone())).await
+    }
+
+    pub(super) fn sessions_port(&self) -> &dyn SessionRepository {
+        &*self.sessions
+    }
+
+    pub(super) fn event_names(&self) -> Vec<&'static str> {
+        self.sessions.events().iter().map(SessionEvent::name).collect()
+    }
+}
+
+pub(super) fn command(email: &str, password: &str) -> LogIn {
+    LogIn {
+        credentials: Credentials { email: Secret::new(email), password: Secret::new(password) },
+        client: Client::default(),
+    }
+}

@@ -1,0 +1,171 @@
+//! The key ring: the key that signs, and the keys that are published.
+//!
+//! The first instance that starts makes the first key; of several that start at once, the table's
+//! unique key lets one win and the others take its key.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chassis::clock::Clock;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::Serialize;
+
+use super::Sealer;
+use super::jwks::KeySetDocument;
+use crate::model::{SessionError, StoredKey};
+use crate::repository::KeyRepository;
+
+/// How often the keys are looked at until one is there that signs.
+const ATTEMPTS: usize = 5;
+
+/// Why there is no key to sign with.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The key was sealed under another sealing key, or was damaged.
+    #[error(
+        "signing key {kid} cannot be opened with the configured `keys.sealing_key`: \
+         configure the key that it was sealed under"
+    )]
+    Unreadable {
+        /// The key's id.
+        kid: String,
+    },
+    /// No key could be made.
+    #[error("no signing key could be made")]
+    NotMade,
+    /// The keys cannot be read or stored.
+    #[error("the signing keys cannot be reached")]
+    Repository(#[from] SessionError),
+}
+
+/// The key that signs access tokens, and access to the published ones.
+pub struct KeyRing {
+    keys: Arc<dyn KeyRepository>,
+    clock: Arc<dyn Clock>,
+    kid: String,
+    signing: EncodingKey,
+}
+
+impl KeyRing {
+    /// Opens the key ring; makes the first key when there is none.
+    pub async fn open(
+        keys: Arc<dyn KeyRepository>,
+        sealer: &Sealer,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, KeyError> {
+        for _ in 0..ATTEMPTS {
+            if let Some(key) = keys.list().await?.into_iter().find(|key| key.signs) {
+                let signing = open_key(&key, sealer)?;
+                return Ok(Self { keys, clock, kid: key.kid, signing });
+            }
+            let made = make_key(sealer, clock.as_ref()).ok_or(KeyError::NotMade)?;
+            if keys.insert_signing(&made).await? {
+                tracing::info!(key.id = made.kid, "first signing key created");
+            }
+        }
+        Err(KeyError::NotMade)
+    }
+
+    /// Signs claims as a token of type `typ`.
+    pub(super) fn sign<T: Serialize>(&self, typ: &str, claims: &T) -> Result<String, SessionError> {
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(typ.to_owned());
+        header.kid = Some(self.kid.clone());
+        jsonwebtoken::encode(&header, claims, &self.signing).map_err(SessionError::internal)
+    }
+
+    /// The published key set as a JSON document (RFC 7517), read anew each time: another replica
+    /// may have made a key.
+    pub async fn published(&self) -> Result<String, SessionError> {
+        let now = self.clock.now();
+        let keys = self.keys.list().await?;
+        let published = keys.iter().filter(|key| key.is_published(now));
+        KeySetDocument::of(published).to_json()
+    }
+}
+
+fn open_key(key: &StoredKey, sealer: &Sealer) -> Result<EncodingKey, KeyError> {
+    let private = sealer
+        .open(&key.kid, &key.sealed_key)
+        .map_err(|_| KeyError::Unreadable { kid: key.kid.clone() })?;
+    Ok(EncodingKey::from_ed_der(&private))
+}
+
+fn make_key(sealer: &Sealer, clock: &dyn Clock) -> Option<StoredKey> {
+    let pair = Ed25519KeyPair::generate().ok()?;
+    let public_key = pair.public_key().as_ref().to_vec();
+    let private: Pkcs8V1Der<'_> = pair.as_der().ok()?;
+    let kid = thumbprint(&public_key);
+    let sealed_key = sealer.seal(&kid, private.as_ref()).ok()?;
+    let created_at = clock.now();
+    Some(StoredKey { kid, public_key, sealed_key, signs: true, created_at, published_until: None })
+}
+
+/// The thumbprint of the public key (RFC 7638): the id follows from the key, and nothing else can
+/// have it.
+fn thumbprint(public_key: &[u8]) -> String {
+    let x = URL_SAFE_NO_PAD.encode(public_key);
+    let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, canonical.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::clock::SystemClock;
+    use chassis::config::Secret;
+    use futures::future::join_all;
+
+    use super::*;
+    use crate::repository::MemoryKeyRepository;
+
+    fn sealer(key: &str) -> Sealer {
+        Sealer::new(&Secret::new(key)).unwrap()
+    }
+
+    async fn open(keys: &Arc<MemoryKeyRepository>, key: &str) -> Result<KeyRing, KeyError> {
+        KeyRing::open(keys.clone(), &sealer(key), Arc::new(SystemClock)).await
+    }
+
+    #[test]
+    fn the_thumbprint_is_that_of_the_standard() {
+        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let public_key = URL_SAFE_NO_PAD.decode(x).unwrap();
+        // The example of RFC 8037, appendix A.3.
+        assert_eq!(thumbprint(&public_key), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+
+    #[tokio::test]
+    async fn replicas_that_start_at_once_sign_with_one_key() {
+        let keys = Arc::new(MemoryKeyRepository::default());
+        let rings = join_all((0..8).map(|_| open(&keys, "the one key"))).await;
+        let kids: Vec<_> = rings.into_iter().map(|ring| ring.unwrap().kid).collect();
+        assert!(kids.windows(2).all(|pair| pair[0] == pair[1]));
+        assert_eq!(keys.list().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_sealed_otherwise_is_refused_with_its_name() {
+        let keys = Arc::new(MemoryKeyRepository::default());
+        let kid = open(&keys, "the one key").await.unwrap().kid;
+        let refused = open(&keys, "another key").await.err().unwrap().to_string();
+        assert!(refused.contains(&kid) && refused.contains("keys.sealing_key"), "{refused}");
+        assert!(!refused.contains("another key"));
+    }
+
+    #[tokio::test]
+    async fn the_published_set_holds_public_parts_only() {
+        let keys = Arc::new(MemoryKeyRepository::default());
+        let ring = open(&keys, "the one key").await.unwrap();
+        let set: serde_json::Value =
+            serde_json::from_str(&ring.published().await.unwrap()).unwrap();
+        let [key] = set["keys"].as_array().unwrap().as_slice() else { panic!("one key") };
+        assert_eq!((key["kty"].as_str(), key["crv"].as_str()), (Some("OKP"), Some("Ed25519")));
+        assert_eq!((key["alg"].as_str(), key["use"].as_str()), (Some("EdDSA"), Some("sig")));
+        assert_eq!(key["kid"], ring.kid);
+        assert!(key.get("d").is_none());
+    }
+}
