@@ -1,0 +1,113 @@
+//! The gRPC service: parse, call, render.
+//!
+//! A call with an access token is made for that user, and what belongs to others does not exist. A
+//! call without one comes from another service on its own behalf: order-service starts, reads and
+//! refunds payments from workers and event handlers that no user waits for. Until services prove
+//! their identity to each other, the network is what keeps others from calling without a token.
+
+use std::sync::Arc;
+
+use chassis::auth::Caller;
+use proto::payment::v1 as pb;
+use proto::payment::v1::payment_service_server::PaymentService as PaymentRpc;
+use tonic::{Request, Response, Status};
+use tracing::instrument;
+
+use crate::api::convert;
+use crate::model::UserId;
+use crate::service::{Actor, HandleCallback, PaymentService};
+
+/// The rpcs of payments.
+#[derive(Clone)]
+pub struct PaymentApi {
+    service: Arc<PaymentService>,
+}
+
+impl PaymentApi {
+    /// Serves the use cases.
+    pub fn new(service: Arc<PaymentService>) -> Self {
+        Self { service }
+    }
+}
+
+#[tonic::async_trait]
+impl PaymentRpc for PaymentApi {
+    #[instrument(name = "PaymentService/CreatePayment", skip_all)]
+    async fn create_payment(
+        &self,
+        request: Request<pb::CreatePaymentRequest>,
+    ) -> Result<Response<pb::CreatePaymentResponse>, Status> {
+        let actor = actor(&request);
+        let command = convert::create_payment(actor, request.into_inner())?;
+        let payment = Some(convert::payment(&self.service.create_payment(command).await?));
+        Ok(Response::new(pb::CreatePaymentResponse { payment }))
+    }
+
+    #[instrument(name = "PaymentService/GetPayment", skip_all)]
+    async fn get_payment(
+        &self,
+        request: Request<pb::GetPaymentRequest>,
+    ) -> Result<Response<pb::GetPaymentResponse>, Status> {
+        let actor = actor(&request);
+        let query = convert::get_payment(actor, &request.into_inner())?;
+        let view = self.service.get_payment(query).await?;
+        let payment = Some(convert::payment(&view.payment));
+        let attempts = view.attempts.iter().map(convert::payment).collect();
+        Ok(Response::new(pb::GetPaymentResponse { payment, attempts }))
+    }
+
+    #[instrument(name = "PaymentService/RefundPayment", skip_all)]
+    async fn refund_payment(
+        &self,
+        request: Request<pb::RefundPaymentRequest>,
+    ) -> Result<Response<pb::RefundPaymentResponse>, Status> {
+        let actor = actor(&request);
+        let command = convert::refund_payment(actor, request.into_inner())?;
+        let payment = Some(convert::payment(&self.service.refund_payment(command).await?));
+        Ok(Response::new(pb::RefundPaymentResponse { payment }))
+    }
+
+    #[instrument(name = "PaymentService/HandleCallback", skip_all)]
+    async fn handle_callback(
+        &self,
+        request: Request<pb::HandleCallbackRequest>,
+    ) -> Result<Response<pb::HandleCallbackResponse>, Status> {
+        let pb::HandleCallbackRequest { body, signature } = request.into_inner();
+        self.service.handle_callback(HandleCallback { body, signature }).await?;
+        Ok(Response::new(pb::HandleCallbackResponse {}))
+    }
+}
+
+/// Who asks; without a token it is another service.
+fn actor<T>(request: &Request<T>) -> Actor {
+    match Caller::from_request(request) {
+        Ok(caller) if caller.is_admin() => Actor::Admin,
+        Ok(caller) => Actor::User(UserId::from_uuid(caller.user_id)),
+        Err(_) => Actor::Service,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(roles: &[&str]) -> (Request<()>, UserId) {
+        let user = UserId::generate();
+        let mut request = Request::new(());
+        request.extensions_mut().insert(Caller {
+            user_id: user.as_uuid(),
+            session_id: chassis::id::new_id(),
+            roles: roles.iter().map(ToString::to_string).collect(),
+        });
+        (request, user)
+    }
+
+    #[test]
+    fn the_token_says_who_asks() {
+        let (customer, user) = request(&["customer"]);
+        assert_eq!(actor(&customer), Actor::User(user));
+        let (admin, _) = request(&["customer", "admin"]);
+        assert_eq!(actor(&admin), Actor::Admin);
+        assert_eq!(actor(&Request::new(())), Actor::Service);
+    }
+}

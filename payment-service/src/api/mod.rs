@@ -1,0 +1,8 @@
+//! The ways in: gRPC, the timers of reconciliation and sweep, and the simulated provider's callbacks.
+
+pub mod callbacks;
+mod convert;
+mod error;
+pub mod grpc;
+pub mod reconciler;
+pub mod sweeper;

@@ -1,0 +1,206 @@
+//! The configuration of this service; `config/default.toml` is its documentation.
+
+use std::time::Duration;
+
+use chassis::config::{
+    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, OutboxConfig, Profile,
+    RuntimeConfig, Secret, ServerConfig, TelemetryConfig, TokenConfig, UpstreamConfig,
+    require_strong,
+};
+use chrono::TimeDelta;
+use serde::{Deserialize, Deserializer};
+
+use crate::model::CallbackKeys;
+use crate::repository::Pauses;
+use crate::service::Policy;
+
+/// Every section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the process listens.
+    pub server: ServerConfig,
+    /// How it uses the machine.
+    pub runtime: RuntimeConfig,
+    /// Logs and traces.
+    pub telemetry: TelemetryConfig,
+    /// How services find each other.
+    pub discovery: DiscoveryConfig,
+    /// The schema of this service.
+    pub database: DatabaseConfig,
+    /// The broker.
+    pub amqp: AmqpConfig,
+    /// How the outbox is emptied.
+    pub outbox: OutboxConfig,
+    /// Which access tokens are believed.
+    pub token: TokenConfig,
+    /// How auth-service is called.
+    pub upstream: UpstreamConfig,
+    /// The payment provider.
+    pub provider: ProviderConfig,
+    /// The provider's callbacks.
+    pub callback: CallbackConfig,
+    /// The reconciliation with the provider.
+    pub reconcile: ReconcileConfig,
+}
+
+/// `[provider]`: who takes the money.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderConfig {
+    /// Which adapter.
+    pub kind: ProviderKind,
+    /// Longest wait for an answer; afterwards the outcome is unknown.
+    pub timeout_ms: u64,
+    /// Simulated provider: time until a pending charge is decided and its callback is sent.
+    pub callback_delay_ms: u64,
+}
+
+/// Which adapter of the provider is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// In the process; moves no money.
+    Simulated,
+}
+
+/// `[callback]`: which callbacks are believed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallbackConfig {
+    /// Keys of signatures, the current one first.
+    #[serde(deserialize_with = "secrets")]
+    pub keys: Vec<Secret>,
+    /// Largest age, and largest lead, of a signature.
+    pub tolerance_s: u64,
+    /// How long callbacks are kept.
+    pub keep_d: u32,
+    /// Pause between two sweeps of callbacks that are older.
+    pub sweep_every_s: u64,
+}
+
+impl CallbackConfig {
+    /// Pause between two sweeps.
+    pub fn sweep_every(&self) -> Duration {
+        Duration::from_secs(self.sweep_every_s)
+    }
+}
+
+/// `[reconcile]`: when the provider is asked about payments that are not settled.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReconcileConfig {
+    /// Pause between two rounds of a worker.
+    pub interval_ms: u64,
+    /// Payments looked at in one round, all at once.
+    pub batch: u32,
+    /// Time until a payment is looked at first, and the lease of the worker that looks.
+    pub first_ms: u64,
+    /// Longest time between two looks at the same payment.
+    pub max_ms: u64,
+}
+
+impl ReconcileConfig {
+    /// Pause between two rounds of a worker.
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms)
+    }
+}
+
+impl Config {
+    /// The times that the use cases go by.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            provider_timeout: Duration::from_millis(self.provider.timeout_ms),
+            callback_tolerance: Duration::from_secs(self.callback.tolerance_s),
+            callback_keep: TimeDelta::days(i64::from(self.callback.keep_d)),
+            pauses: Pauses {
+                first: Duration::from_millis(self.reconcile.first_ms),
+                max: Duration::from_millis(self.reconcile.max_ms),
+            },
+            batch: self.reconcile.batch,
+        }
+    }
+}
+
+impl BaseConfig for Config {
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
+    fn runtime(&self) -> &RuntimeConfig {
+        &self.runtime
+    }
+
+    fn telemetry(&self) -> &TelemetryConfig {
+        &self.telemetry
+    }
+
+    fn discovery(&self) -> &DiscoveryConfig {
+        &self.discovery
+    }
+
+    fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        if !(1..=CallbackKeys::COUNT_MAX).contains(&self.callback.keys.len()) {
+            let message = format!("must hold 1 to {} keys", CallbackKeys::COUNT_MAX);
+            return Err(ConfigError::value("callback.keys", message));
+        }
+        for key in &self.callback.keys {
+            require_strong("callback.keys", key, profile)?;
+        }
+        if self.callback.keep_d == 0 || self.callback.sweep_every_s == 0 {
+            let message = "needs a keep_d and a sweep_every_s above 0";
+            return Err(ConfigError::value("callback", message));
+        }
+        let reconcile = &self.reconcile;
+        if reconcile.interval_ms == 0 || !(1..=100).contains(&reconcile.batch) {
+            let message = "needs an interval above 0 and a batch of 1 to 100";
+            return Err(ConfigError::value("reconcile", message));
+        }
+        // A worker asks and, if need be, captures: two answers, each up to the timeout.
+        if reconcile.first_ms <= 2 * self.provider.timeout_ms {
+            let message = "must be longer than twice provider.timeout_ms";
+            return Err(ConfigError::value("reconcile.first_ms", message));
+        }
+        if reconcile.max_ms < reconcile.first_ms {
+            return Err(ConfigError::value("reconcile.max_ms", "must not be below first_ms"));
+        }
+        Ok(())
+    }
+}
+
+fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
+    let texts = chassis::config::list::texts(deserializer)?;
+    Ok(texts.into_iter().map(Secret::new).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::run::Service as _;
+
+    use super::*;
+    use crate::App;
+
+    fn defaults() -> Config {
+        chassis::config::load(App::ENV_PREFIX, App::DEFAULTS).unwrap()
+    }
+
+    #[test]
+    fn the_compiled_in_configuration_is_valid_and_the_policy_of_the_tests() {
+        let config = defaults();
+        config.validate(Profile::Development).unwrap();
+        let of_tests = crate::testing::policy();
+        assert_eq!(config.policy(), Policy { batch: config.reconcile.batch, ..of_tests });
+    }
+
+    #[test]
+    fn callbacks_that_are_kept_for_no_time_are_refused_by_name() {
+        let no_days = CallbackConfig { keep_d: 0, ..defaults().callback };
+        let no_pause = CallbackConfig { sweep_every_s: 0, ..defaults().callback };
+        for callback in [no_days, no_pause] {
+            let config = Config { callback, ..defaults() };
+            let refused = config.validate(Profile::Development).unwrap_err().to_string();
+            assert!(refused.contains("callback"), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Payments in memory, for tests.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::model::{
+    CallbackRecord, OrderId, Payment, PaymentError, PaymentEvent, PaymentId, PaymentStatus,
+    Posting, Ruling,
+};
+use crate::repository::{Cause, Pauses, PaymentRepository, Save, Saved};
+
+/// One line of a payment's history.
+pub type HistoryLine = (u64, Option<PaymentStatus>, PaymentStatus, Cause);
+
+#[derive(Default)]
+struct State {
+    payments: BTreeMap<PaymentId, Payment>,
+    due: HashMap<PaymentId, (DateTime<Utc>, u32)>,
+    history: Vec<(PaymentId, HistoryLine)>,
+    postings: Vec<Posting>,
+    events: Vec<PaymentEvent>,
+    applied: HashMap<String, DateTime<Utc>>,
+    callbacks: BTreeMap<(String, &'static str), Deliveries>,
+}
+
+/// How often a callback came, and when last.
+#[derive(Clone, Copy, Default)]
+struct Deliveries {
+    count: u64,
+    last_at: DateTime<Utc>,
+}
+
+/// A [`PaymentRepository`] that forgets.
+#[derive(Default)]
+pub struct MemoryPaymentRepository {
+    state: Mutex<State>,
+}
+
+impl MemoryPaymentRepository {
+    /// Creates an empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Everything booked for a payment, oldest first.
+    pub fn postings(&self, id: PaymentId) -> Vec<Posting> {
+        let state = self.state();
+        state.postings.iter().filter(|posting| posting.payment_id() == id).cloned().collect()
+    }
+
+    /// Everything told about a payment, oldest first.
+    pub fn events(&self, id: PaymentId) -> Vec<PaymentEvent> {
+        self.state().events.iter().filter(|event| event.payment_id() == id).cloned().collect()
+    }
+
+    /// A payment's history, oldest first.
+    pub fn history(&self, id: PaymentId) -> Vec<HistoryLine> {
+        let state = self.state();
+        state.history.iter().filter(|(of, _)| *of == id).map(|(_, line)| *line).collect()
+    }
+
+    /// How often a callback came and was ruled so.
+    pub fn deliveries(&self, id: &str, ruling: Ruling) -> u64 {
+        let key = (id.to_owned(), ruling.as_str());
+        self.state().callbacks.get(&key).map_or(0, |deliveries| deliveries.count)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn count(&mut self, record: &CallbackRecord) {
+        let key = (record.id.clone(), record.ruling.as_str());
+        let deliveries = self.callbacks.entry(key).or_default();
+        deliveries.count += 1;
+        deliveries.last_at = record.received_at;
+    }
+
+    fn schedule(&mut self, id: PaymentId, at: Option<DateTime<Utc>>) {
+        match at {
+            Some(at) => self.due.insert(id, (at, 0)),
+            None => self.due.remove(&id),
+        };
+    }
+
+    fn takes_refund_of_another(&self, payment: &Payment) -> bool {
+        let Some(refund) = payment.refund() else { return false };
+        self.payments.values().any(|other| {
+            other.id() != payment.id() && other.refund().is_some_and(|taken| taken.id == refund.id)
+        })
+    }
+}
+
+#[async_trait]
+impl PaymentRepository for MemoryPaymentRepository {
+    async fn insert(
+        &self,
+        payment: &Payment,
+        check_at: Option<DateTime<Utc>>,
+    ) -> Result<Option<Payment>, PaymentError> {
+        let mut state = self.state();
+        if let Some(existing) = state.payments.get(&payment.id()) {
+            return Ok(Some(existing.clone()));
+        }
+        let line = (payment.version(), None, payment.status(), Cause::Request);
+        state.payments.insert(payment.id(), payment.clone());
+        state.history.push((payment.id(), line));
+        state.schedule(payment.id(), check_at);
+        state.events.extend(payment.event());
+        Ok(None)
+    }
+
+    async fn find(&self, id: PaymentId) -> Result<Option<Payment>, PaymentError> {
+        Ok(self.state().payments.get(&id).cloned())
+    }
+
+    async fn list_attempts(&self, order: OrderId) -> Result<Vec<Payment>, PaymentError> {
+        let state = self.state();
+        let of_order = state.payments.values().filter(|found| found.terms().order_id == order);
+        let mut attempts: Vec<_> = of_order.cloned().collect();
+        attempts.sort_by_key(|payment| (payment.snapshot().created_at, payment.id()));
+        Ok(attempts)
+    }
+
+    async fn save(&self, save: Save<'_>) -> Result<Saved, PaymentError> {
+        let mut state = self.state();
+        let after = &save.change.payment;
+        let stands = state.payments.get(&after.id()).is_some_and(|stored| {
+            stored.status() == save.change.before && stored.version() + 1 == after.version()
+        });
+        if !stands {
+            return Ok(Saved::Stale);
+        }
+        if state.takes_refund_of_another(after) {
+            return Err(PaymentError::RefundIdTaken);
+        }
+        if let Some(record) = save.callback {
+            if state.applied.contains_key(&record.id) {
+                return Ok(Saved::Replayed);
+            }
+            state.applied.insert(record.id.clone(), record.received_at);
+            state.count(record);
+        }
+        let line = (after.version(), Some(save.change.before), after.status(), save.cause);
+        state.history.push((after.id(), line));
+        state.payments.insert(after.id(), after.clone());
+        state.schedule(after.id(), save.check_at);
+        state.postings.extend(save.change.posting.clone());
+        state.events.extend(save.change.event.clone());
+        Ok(Saved::Stored)
+    }
+
+    async fn record_callback(&self, record: &CallbackRecord) -> Result<(), PaymentError> {
+        self.state().count(record);
+        Ok(())
+    }
+
+    async fn claim_due(
+        &self,
+        now: DateTime<Utc>,
+        pauses: Pauses,
+        limit: u32,
+    ) -> Result<Vec<Payment>, PaymentError> {
+        let mut state = self.state();
+        let mut due: Vec<_> = state
+            .due
+            .iter()
+            .filter(|(_, (at, _))| *at <= now)
+            .map(|(id, (at, _))| (*at, *id))
+            .collect();
+        due.sort_unstable();
+        due.truncate(limit as usize);
+        for (_, id) in &due {
+            if let Some((at, checks)) = state.due.get_mut(id) {
+                *at = now + pauses.after(*checks);
+                *checks += 1;
+            }
+        }
+        Ok(due.iter().filter_map(|(_, id)| state.payments.get(id).cloned()).collect())
+    }
+
+    async fn forget_callbacks(
+        &self,
+        before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<u64, PaymentError> {
+        let mut state = self.state();
+        let limit = limit as usize;
+        let old = state.callbacks.iter().filter(|(_, deliveries)| deliveries.last_at < before);
+        let callbacks: Vec<_> = old.map(|(key, _)| key.clone()).take(limit).collect();
+        let old = state.applied.iter().filter(|(_, at)| **at < before);
+        let applied: Vec<_> = old.map(|(id, _)| id.clone()).take(limit).collect();
+        state.callbacks.retain(|key, _| !callbacks.contains(key));
+        state.applied.retain(|id, _| !applied.contains(id));
+        Ok((callbacks.len() + applied.len()) as u64)
+    }
+}

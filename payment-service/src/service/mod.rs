@@ -1,0 +1,106 @@
+//! The use cases: one file each, told as a story over the ports.
+//!
+//! No use case holds a database transaction while it waits for the provider. Between the intent and
+//! the outcome a process may die at any point; the reconciliation picks the payment up from there.
+
+mod create_payment;
+mod forget_callbacks;
+mod get_payment;
+mod handle_callback;
+mod reconcile;
+mod refund_payment;
+mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::clock::Clock;
+use chrono::{DateTime, TimeDelta, Utc};
+
+pub use create_payment::{CreatePayment, UnlessKnown};
+pub use get_payment::{GetPayment, PaymentView};
+pub use handle_callback::HandleCallback;
+pub use reconcile::Round;
+pub use refund_payment::RefundPayment;
+
+use crate::client::{PaymentProvider, ProviderError};
+use crate::model::{CallbackKeys, PaymentError, PaymentStatus, UserId};
+use crate::repository::{Pauses, PaymentRepository};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Another service on its own behalf.
+    Service,
+    /// A user, through the edge.
+    User(UserId),
+    /// An administrator, through the edge.
+    Admin,
+}
+
+impl Actor {
+    /// Whether this actor may see and move payments of `user`.
+    pub fn may_act_for(self, user: UserId) -> bool {
+        match self {
+            Self::Service | Self::Admin => true,
+            Self::User(id) => id == user,
+        }
+    }
+}
+
+/// How long is waited for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Longest wait for an answer of the provider; afterwards the outcome is unknown.
+    pub provider_timeout: Duration,
+    /// Largest age, and largest lead, of a callback's signature.
+    pub callback_tolerance: Duration,
+    /// How long callbacks are kept.
+    pub callback_keep: TimeDelta,
+    /// When payments that are not settled are looked at. The first pause is also the lease of the
+    /// worker that looks, so it is longer than two waits for the provider.
+    pub pauses: Pauses,
+    /// Payments that one worker looks at in one go.
+    pub batch: u32,
+}
+
+/// The use cases of payments.
+pub struct PaymentService {
+    repository: Arc<dyn PaymentRepository>,
+    provider: Arc<dyn PaymentProvider>,
+    clock: Arc<dyn Clock>,
+    keys: CallbackKeys,
+    policy: Policy,
+}
+
+impl PaymentService {
+    /// Connects the use cases to their ports.
+    pub fn new(
+        repository: Arc<dyn PaymentRepository>,
+        provider: Arc<dyn PaymentProvider>,
+        clock: Arc<dyn Clock>,
+        (keys, policy): (CallbackKeys, Policy),
+    ) -> Self {
+        Self { repository, provider, clock, keys, policy }
+    }
+
+    /// Waits for the provider's answer as long as the policy allows.
+    async fn patiently<T>(
+        &self,
+        answer: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
+        let answer = tokio::time::timeout(self.policy.provider_timeout, answer).await;
+        answer.unwrap_or_else(|elapsed| Err(ProviderError::unknown(elapsed)))
+    }
+
+    /// When a payment that just moved to `status` is looked at first; never, if it is settled.
+    fn first_check(&self, status: PaymentStatus, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let pause = || TimeDelta::from_std(self.policy.pauses.first).unwrap_or(TimeDelta::MAX);
+        status.awaits_provider().then(|| now + pause())
+    }
+}
+
+/// Others moved the payment each time this one was about to. It is worth trying again.
+fn contended() -> PaymentError {
+    PaymentError::Unavailable { source: "the payment kept moving".into() }
+}
