@@ -1,0 +1,181 @@
+//! Configuration of this service. `config/default.toml` is the documentation of every key.
+
+use std::time::Duration;
+
+use chassis::config::{
+    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, OutboxConfig,
+    PagingConfig, Profile, RuntimeConfig, ServerConfig, TelemetryConfig, TokenConfig,
+    UpstreamConfig,
+};
+use chrono::TimeDelta;
+use serde::Deserialize;
+
+use crate::service::Policy;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the service listens, and its limits.
+    pub server: ServerConfig,
+    /// How it uses the machine.
+    pub runtime: RuntimeConfig,
+    /// Logs and traces.
+    pub telemetry: TelemetryConfig,
+    /// How it finds other services.
+    pub discovery: DiscoveryConfig,
+    /// Its schema.
+    pub database: DatabaseConfig,
+    /// Its broker.
+    pub amqp: AmqpConfig,
+    /// How its events are published.
+    pub outbox: OutboxConfig,
+    /// Which access tokens it believes.
+    pub token: TokenConfig,
+    /// How it calls other services.
+    pub upstream: UpstreamConfig,
+    /// How its page tokens are signed.
+    pub paging: PagingConfig,
+    /// Times of orders.
+    pub orders: OrdersConfig,
+    /// The background workers.
+    pub workers: WorkersConfig,
+}
+
+/// Times of orders.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrdersConfig {
+    /// How long an order may stay unpaid.
+    pub ttl_s: u32,
+    /// How long a call holds its idempotency key before another one may finish its work.
+    pub claim_lease_ms: u32,
+    /// How long idempotency keys and applied events are remembered.
+    pub keep_h: u32,
+}
+
+/// The background workers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkersConfig {
+    /// How much a worker takes on at once.
+    pub batch: u32,
+    /// Pause between two looks for unsettled payments and refunds.
+    pub recovery_every_ms: u64,
+    /// How long a payment may be unsettled before it is asked about.
+    pub recheck_after_ms: u32,
+    /// Longest pause between two questions about an undecided payment or refund.
+    pub recheck_max_ms: u32,
+    /// From when on an unsettled order is shown to administrators.
+    pub stuck_after_ms: u32,
+    /// Pause between two looks for overdue orders.
+    pub expiry_every_ms: u64,
+    /// Pause between two sweeps of what is forgotten.
+    pub sweep_every_s: u64,
+}
+
+impl WorkersConfig {
+    /// Pause between two looks for unsettled payments and refunds.
+    pub fn recovery_every(&self) -> Duration {
+        Duration::from_millis(self.recovery_every_ms)
+    }
+
+    /// Pause between two looks for overdue orders.
+    pub fn expiry_every(&self) -> Duration {
+        Duration::from_millis(self.expiry_every_ms)
+    }
+
+    /// Pause between two sweeps of what is forgotten.
+    pub fn sweep_every(&self) -> Duration {
+        Duration::from_secs(self.sweep_every_s)
+    }
+}
+
+impl Config {
+    /// What the use cases follow.
+    pub fn policy(&self) -> Policy {
+        let millis = |ms: u32| TimeDelta::milliseconds(i64::from(ms));
+        Policy {
+            order_ttl: TimeDelta::seconds(i64::from(self.orders.ttl_s)),
+            claim_lease: millis(self.orders.claim_lease_ms),
+            recheck_after: millis(self.workers.recheck_after_ms),
+            recheck_max: millis(self.workers.recheck_max_ms),
+            stuck_after: millis(self.workers.stuck_after_ms),
+            keep: TimeDelta::hours(i64::from(self.orders.keep_h)),
+            batch: self.workers.batch,
+        }
+    }
+
+    /// The keys whose value must not be zero.
+    fn positive(&self) -> [(&'static str, u64); 8] {
+        let (orders, workers) = (&self.orders, &self.workers);
+        [
+            ("orders.ttl_s", orders.ttl_s.into()),
+            ("orders.claim_lease_ms", orders.claim_lease_ms.into()),
+            ("orders.keep_h", orders.keep_h.into()),
+            ("workers.batch", workers.batch.into()),
+            ("workers.recovery_every_ms", workers.recovery_every_ms),
+            ("workers.recheck_after_ms", workers.recheck_after_ms.into()),
+            ("workers.expiry_every_ms", workers.expiry_every_ms),
+            ("workers.sweep_every_s", workers.sweep_every_s),
+        ]
+    }
+}
+
+impl BaseConfig for Config {
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
+    fn runtime(&self) -> &RuntimeConfig {
+        &self.runtime
+    }
+
+    fn telemetry(&self) -> &TelemetryConfig {
+        &self.telemetry
+    }
+
+    fn discovery(&self) -> &DiscoveryConfig {
+        &self.discovery
+    }
+
+    fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        self.paging.validate(profile)?;
+        match self.positive().into_iter().find(|(_, value)| *value == 0) {
+            Some((key, _)) => Err(ConfigError::value(key, "must be at least 1")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::run::Service as _;
+
+    use super::*;
+    use crate::App;
+
+    fn defaults() -> Config {
+        chassis::config::load(App::ENV_PREFIX, App::DEFAULTS).unwrap()
+    }
+
+    #[test]
+    fn the_compiled_in_configuration_is_valid_and_the_default_policy() {
+        let config = defaults();
+        config.validate(Profile::Development).unwrap();
+        assert_eq!(format!("{:?}", config.policy()), format!("{:?}", Policy::default()));
+    }
+
+    #[test]
+    fn the_development_key_does_not_start_production() {
+        assert!(defaults().validate(Profile::Production).is_err());
+    }
+
+    #[test]
+    fn a_pause_of_zero_is_refused_by_name() {
+        let mut config = defaults();
+        config.workers.expiry_every_ms = 0;
+        let refused = config.validate(Profile::Development).unwrap_err().to_string();
+        assert!(refused.contains("workers.expiry_every_ms"), "{refused}");
+    }
+}

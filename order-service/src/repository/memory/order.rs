@@ -1,0 +1,113 @@
+//! Orders and claims.
+
+use std::sync::PoisonError;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::{MemoryRepository, Undo, claim_key, saved};
+use crate::model::{
+    Change, Claim, KeyUse, Order, OrderError, OrderId, PaymentCase, PaymentId, Placement, Product,
+    StoredClaim, TimelineEntry,
+};
+use crate::repository::{EventEffect, OrderQuery, OrderRepository, Placed, Saved};
+
+#[async_trait]
+impl OrderRepository for MemoryRepository {
+    async fn place(&self, placement: &Placement) -> Result<Placed, OrderError> {
+        let outcome = self.transaction(|tables| {
+            let stored = StoredClaim {
+                fingerprint: placement.claim.fingerprint,
+                order_id: placement.order_id,
+                payment_id: Some(placement.payment_id),
+                lease_until: placement.lease_until,
+                answer: None,
+            };
+            tables.open_claim(&placement.claim, stored, placement.now)?;
+            let products: Vec<Product> = tables.products.values().cloned().collect();
+            let change = placement.price(&products)?;
+            tables.reserve(placement)?;
+            tables.store(&change)?;
+            Ok(PaymentCase { order: change.order, attempt: placement.attempt(), refund: None })
+        });
+        match outcome {
+            Ok(case) => Ok(Placed::Fresh(Box::new(case))),
+            Err(Undo::Stale) => Ok(Placed::Stale),
+            Err(Undo::KeyTaken) => Ok(Placed::KeyTaken),
+            Err(Undo::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn save(&self, change: &Change, key: KeyUse<'_>) -> Result<Saved, OrderError> {
+        saved(self.transaction(|tables| {
+            let used = tables.use_key(change, key)?;
+            tables.store(change)?;
+            Ok(used)
+        }))
+    }
+
+    async fn save_events(
+        &self,
+        effects: &[EventEffect],
+        _now: DateTime<Utc>,
+    ) -> Result<Saved, OrderError> {
+        saved(self.transaction(|tables| {
+            for effect in effects {
+                let first = tables.inbox.insert(effect.event_id.clone());
+                if let Some(change) = effect.change.as_ref().filter(|_| first) {
+                    tables.store(change)?;
+                }
+            }
+            Ok(Saved::Done)
+        }))
+    }
+
+    async fn find_order(&self, id: OrderId) -> Result<Option<Order>, OrderError> {
+        Ok(self.read(|tables| tables.orders.get(&id).cloned()))
+    }
+
+    async fn list_orders(&self, query: &OrderQuery) -> Result<Vec<Order>, OrderError> {
+        Ok(self.read(|tables| {
+            let matching = tables.orders.values().rev().filter(|order| {
+                order.user_id == query.user_id
+                    && query.status.is_none_or(|status| order.status == status)
+                    && query.before.is_none_or(|before| order.id < before)
+            });
+            matching.take(query.limit as usize).cloned().collect()
+        }))
+    }
+
+    async fn list_timeline(&self, id: OrderId) -> Result<Vec<TimelineEntry>, OrderError> {
+        Ok(self.read(|tables| {
+            let history = tables.history.iter().filter(|(order_id, _)| *order_id == id);
+            let mut entries: Vec<_> = history.map(|(_, entry)| entry.clone()).collect();
+            let attempts = tables.attempts.values().filter(|attempt| attempt.order_id == id);
+            entries.extend(attempts.map(TimelineEntry::of_attempt));
+            let refunds = tables.refunds.values().filter(|stored| stored.refund.order_id == id);
+            entries.extend(refunds.map(|s| TimelineEntry::of_refund(&s.refund, s.created_at)));
+            entries.sort_by_key(|entry| (entry.time, entry.kind));
+            entries
+        }))
+    }
+
+    async fn find_cases(&self, ids: &[PaymentId]) -> Result<Vec<PaymentCase>, OrderError> {
+        Ok(self.read(|tables| ids.iter().filter_map(|id| tables.case(*id)).collect()))
+    }
+
+    async fn find_claim(&self, claim: &Claim) -> Result<Option<StoredClaim>, OrderError> {
+        Ok(self
+            .read(|tables| tables.claims.get(&claim_key(claim)).map(|(stored, _)| stored.clone())))
+    }
+
+    async fn take_over(
+        &self,
+        claim: &Claim,
+        expired: DateTime<Utc>,
+        lease_until: DateTime<Utc>,
+    ) -> Result<bool, OrderError> {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = tables.claims.get_mut(&claim_key(claim)).map(|(stored, _)| stored);
+        let held = stored.filter(|stored| stored.lease_until == expired && stored.answer.is_none());
+        Ok(held.map(|stored| stored.lease_until = lease_until).is_some())
+    }
+}

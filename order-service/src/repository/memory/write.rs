@@ -1,0 +1,91 @@
+//! Storing decisions in memory: the effects of a change on the tables.
+
+use super::{StoredRefund, Tables, Undo};
+use crate::model::{
+    Attempt, Change, Effect, Guard, OrderError, Placement, TimelineEntry, TimelineKind, Transition,
+};
+use crate::repository::envelope;
+
+impl Tables {
+    pub(super) fn store(&mut self, change: &Change) -> Result<(), Undo> {
+        let order = &change.order;
+        if change.touches_order() {
+            let before = self.orders.get(&order.id);
+            let is_new = change.guard.version == 0;
+            if !before.map_or(is_new, |before| Guard::of(before) == change.guard) {
+                return Err(Undo::Stale);
+            }
+            self.orders.insert(order.id, order.clone());
+        }
+        for effect in &change.effects {
+            self.apply(change, effect)?;
+        }
+        self.events.extend(envelope::envelopes(change)?);
+        Ok(())
+    }
+
+    fn apply(&mut self, change: &Change, effect: &Effect) -> Result<(), Undo> {
+        match effect {
+            Effect::Transition(transition) => {
+                self.history.push((change.order.id, entry(change, transition)));
+            }
+            Effect::ReleaseStock => {
+                for item in &change.order.items {
+                    if let Some(product) = self.products.get_mut(&item.sku) {
+                        product.stock += item.quantity;
+                    }
+                }
+            }
+            Effect::StartAttempt(attempt) => {
+                let open =
+                    |other: &Attempt| other.order_id == attempt.order_id && other.outcome.is_none();
+                if self.attempts.values().any(open) {
+                    return Err(OrderError::PaymentInProgress.into());
+                }
+                self.attempts.insert(attempt.id, attempt.clone());
+            }
+            Effect::SettleAttempt { payment_id, outcome } => {
+                let attempt = self.attempts.get_mut(payment_id);
+                let open = attempt.filter(|attempt| attempt.outcome.is_none());
+                open.ok_or(Undo::Stale)?.outcome = Some(outcome.clone());
+            }
+            Effect::RequestRefund(refund) => {
+                if self.refunds.contains_key(&refund.payment_id) {
+                    return Err(Undo::Stale);
+                }
+                let (created_at, try_at) = (change.at, change.at);
+                let stored = StoredRefund { refund: refund.clone(), created_at, try_at };
+                self.refunds.insert(refund.payment_id, stored);
+            }
+            Effect::SettleRefund(id) => {
+                let mut refunds = self.refunds.values_mut();
+                let stored = refunds.find(|stored| stored.refund.id == *id && !stored.refund.done);
+                stored.ok_or(Undo::Stale)?.refund.done = true;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn reserve(&mut self, placement: &Placement) -> Result<(), OrderError> {
+        for line in placement.cart.lines_by_sku() {
+            let product = self.products.get_mut(&line.sku);
+            let left = product.filter(|product| product.stock >= line.quantity);
+            let position = placement.cart.position(&line.sku).unwrap_or_default();
+            left.ok_or(OrderError::OutOfStock { line: position })?.stock -= line.quantity;
+        }
+        Ok(())
+    }
+}
+
+fn entry(change: &Change, transition: &Transition) -> TimelineEntry {
+    TimelineEntry {
+        time: change.at,
+        kind: TimelineKind::Transition,
+        actor: transition.actor.to_string(),
+        from: transition.from.map(|status| status.as_str().to_owned()),
+        to: transition.to.as_str().to_owned(),
+        cause: transition.cause.to_owned(),
+        payment_id: change.order.payment_id,
+        trace_id: String::new(),
+    }
+}

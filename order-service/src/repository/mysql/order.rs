@@ -1,0 +1,142 @@
+//! Orders: the transactions that place and change them, and the queries.
+
+use async_trait::async_trait;
+use chassis::db::{self, Tx};
+use chassis::inbox;
+use chrono::{DateTime, Utc};
+use tracing::instrument;
+
+use super::write::{self, Interrupt, saved};
+use super::{CONSUMER, MySqlRepository, claim, read, stock};
+use crate::model::{
+    Change, Claim, KeyUse, Order, OrderError, OrderId, PaymentCase, PaymentId, Placement,
+    StoredClaim, TimelineEntry,
+};
+use crate::repository::{EventEffect, OrderQuery, OrderRepository, Placed, Saved, envelope};
+
+#[async_trait]
+impl OrderRepository for MySqlRepository {
+    #[instrument(name = "db.order.place", skip_all, fields(order.id = %placement.order_id))]
+    async fn place(&self, placement: &Placement) -> Result<Placed, OrderError> {
+        let placed = db::transaction(&self.pool, |tx| Box::pin(self.place_in(tx, placement))).await;
+        match placed {
+            Ok(order) => {
+                self.outbox.wake();
+                let attempt = placement.attempt();
+                Ok(Placed::Fresh(Box::new(PaymentCase { order, attempt, refund: None })))
+            }
+            Err(Interrupt::Stale) => Ok(Placed::Stale),
+            Err(Interrupt::KeyTaken) => Ok(Placed::KeyTaken),
+            Err(Interrupt::Failed(error)) => Err(error),
+        }
+    }
+
+    #[instrument(name = "db.order.save", skip_all, fields(order.id = %change.order.id))]
+    async fn save(&self, change: &Change, key: KeyUse<'_>) -> Result<Saved, OrderError> {
+        if change.is_empty() && matches!(key, KeyUse::None) {
+            return Ok(Saved::Done);
+        }
+        let done = saved(
+            db::transaction(&self.pool, |tx| {
+                Box::pin(async move {
+                    claim::begin(tx, key, &change.order, change.at).await?;
+                    self.store(tx, &[change]).await?;
+                    Ok(claim::complete(tx, key, &change.order).await?)
+                })
+            })
+            .await,
+        )?;
+        self.outbox.wake();
+        Ok(done)
+    }
+
+    #[instrument(name = "db.order.save_events", skip_all, fields(events = effects.len()))]
+    async fn save_events(
+        &self,
+        effects: &[EventEffect],
+        now: DateTime<Utc>,
+    ) -> Result<Saved, OrderError> {
+        let ids: Vec<&str> = effects.iter().map(|effect| effect.event_id.as_str()).collect();
+        let ids = ids.as_slice();
+        let done = saved(
+            db::transaction(&self.pool, |tx| {
+                Box::pin(async move {
+                    let firsts = inbox::record(tx, CONSUMER, ids, now).await?;
+                    let fresh = effects.iter().zip(firsts).filter(|(_, first)| *first);
+                    let changes: Vec<&Change> =
+                        fresh.filter_map(|(effect, _)| effect.change.as_ref()).collect();
+                    self.store(tx, &changes).await?;
+                    Ok(Saved::Done)
+                })
+            })
+            .await,
+        )?;
+        self.outbox.wake();
+        Ok(done)
+    }
+
+    #[instrument(name = "db.order.find", skip_all, fields(order.id = %id))]
+    async fn find_order(&self, id: OrderId) -> Result<Option<Order>, OrderError> {
+        db::session(&self.pool, |tx| Box::pin(read::order(tx, id))).await
+    }
+
+    #[instrument(name = "db.order.list", skip_all)]
+    async fn list_orders(&self, query: &OrderQuery) -> Result<Vec<Order>, OrderError> {
+        db::session(&self.pool, |tx| Box::pin(read::list(tx, query))).await
+    }
+
+    #[instrument(name = "db.order.timeline", skip_all, fields(order.id = %id))]
+    async fn list_timeline(&self, id: OrderId) -> Result<Vec<TimelineEntry>, OrderError> {
+        db::session(&self.pool, |tx| Box::pin(read::timeline(tx, id))).await
+    }
+
+    #[instrument(name = "db.order.find_cases", skip_all)]
+    async fn find_cases(&self, ids: &[PaymentId]) -> Result<Vec<PaymentCase>, OrderError> {
+        let ids: Vec<_> = ids.iter().map(PaymentId::as_uuid).collect();
+        let ids = ids.as_slice();
+        db::session(&self.pool, |tx| Box::pin(read::cases(tx, ids))).await
+    }
+
+    #[instrument(name = "db.claim.find", skip_all)]
+    async fn find_claim(&self, claim: &Claim) -> Result<Option<StoredClaim>, OrderError> {
+        claim::find(&self.pool, claim).await
+    }
+
+    #[instrument(name = "db.claim.take_over", skip_all)]
+    async fn take_over(
+        &self,
+        claim: &Claim,
+        expired: DateTime<Utc>,
+        lease_until: DateTime<Utc>,
+    ) -> Result<bool, OrderError> {
+        claim::take_over(&self.pool, claim, expired, lease_until).await
+    }
+}
+
+impl MySqlRepository {
+    async fn place_in(&self, tx: &mut Tx<'_>, placement: &Placement) -> Result<Order, Interrupt> {
+        claim::open(tx, placement).await?;
+        let change = stock::reserve(tx, placement).await?;
+        write::insert_order(tx, &change.order).await?;
+        self.store_effects(tx, &change).await?;
+        Ok(change.order)
+    }
+
+    async fn store(&self, tx: &mut Tx<'_>, changes: &[&Change]) -> Result<(), Interrupt> {
+        for change in changes {
+            if change.touches_order() {
+                write::update_order(tx, change).await?;
+            }
+            self.store_effects(tx, change).await?;
+        }
+        stock::release(tx, changes).await
+    }
+
+    async fn store_effects(&self, tx: &mut Tx<'_>, change: &Change) -> Result<(), Interrupt> {
+        for effect in &change.effects {
+            write::apply(tx, change, effect).await?;
+        }
+        self.outbox.append(tx, &envelope::envelopes(change)?).await?;
+        Ok(())
+    }
+}
