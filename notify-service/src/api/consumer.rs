@@ -1,0 +1,150 @@
+//! The in-port for events: reads envelopes, hands happenings to the use case.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chassis::error::{Kind, ServiceError as _};
+use chassis::messaging::{Envelope, HandleError, Handler};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::model::{Facts, Happening, Locale, NotifyError, Topic, UserId};
+use crate::service::NotifyService;
+
+/// Routing keys that the queue of this service is bound to.
+pub const BINDINGS: [&str; 3] = ["user.*", "auth.*", "order.*"];
+
+/// Tells the language of a user, and nothing that the user would have to be told.
+const PROFILE_UPDATED: &str = "user.profile_updated";
+
+/// Applies events of other services.
+pub struct EventHandler {
+    service: Arc<NotifyService>,
+}
+
+impl EventHandler {
+    /// Hands events to this service.
+    pub fn new(service: Arc<NotifyService>) -> Self {
+        Self { service }
+    }
+}
+
+#[async_trait]
+impl Handler for EventHandler {
+    async fn handle(&self, batch: &[Envelope]) -> Result<(), HandleError> {
+        let read: Result<Vec<_>, _> = batch.iter().filter_map(|e| read(e).transpose()).collect();
+        let happenings = read.map_err(HandleError::Poison)?;
+        self.service.tell_users(&happenings).await.map_err(outcome)
+    }
+}
+
+/// Only what the event itself is to blame for can never be applied. Anything else, a defect that
+/// the next version repairs included, comes again until the queue's delivery limit ends it.
+fn outcome(error: NotifyError) -> HandleError {
+    match error.code().kind {
+        Kind::Malformed | Kind::InvalidArgument => HandleError::Poison(error.to_string()),
+        _ => HandleError::Retry(error.into()),
+    }
+}
+
+/// The members of `data` that this service reads; others are ignored, so producers may add some.
+#[derive(Deserialize)]
+struct Data {
+    user_id: Uuid,
+    version: u64,
+    display_name: Option<String>,
+    locale: Option<String>,
+    failure_reason: Option<String>,
+}
+
+/// Reads an envelope; `None` for an event that means nothing to this service.
+pub(super) fn read(envelope: &Envelope) -> Result<Option<Happening>, String> {
+    let topic = Topic::find(envelope.event());
+    if topic.is_none() && envelope.event() != PROFILE_UPDATED {
+        return Ok(None);
+    }
+    let data: Data = envelope.decode().map_err(|error| error.to_string())?;
+    Ok(Some(Happening {
+        event_id: envelope.id.clone(),
+        topic,
+        subject: envelope.subject,
+        version: data.version,
+        user_id: UserId::from_uuid(data.user_id),
+        facts: Facts {
+            locale: data.locale.as_deref().map(Locale::from_tag),
+            display_name: data.display_name,
+            failure_reason: data.failure_reason,
+        },
+    }))
+}
+
+/// Reads a message as received; see [`read`].
+pub(super) fn read_bytes(payload: &[u8]) -> Result<Option<Happening>, String> {
+    let envelope = Envelope::from_json(payload).map_err(|error| error.to_string())?;
+    read(&envelope)
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::error::Invalid;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Reads the example of an event's published schema, as its producer sends it.
+    fn example(event: &str) -> Envelope {
+        let schema: Value = serde_json::from_str(proto::events::schema(event).unwrap()).unwrap();
+        Envelope::from_json(schema["examples"][0].to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_published_event_is_read_or_ignored() {
+        for (event, _) in proto::events::SCHEMAS {
+            let happening = read(&example(event)).unwrap();
+            assert_eq!(happening.and_then(|h| h.topic), Topic::find(event), "{event}");
+        }
+    }
+
+    #[test]
+    fn a_registration_tells_name_and_language() {
+        let happening = read(&example("user.registered")).unwrap().unwrap();
+        assert_eq!(happening.facts.display_name.as_deref(), Some("Ada"));
+        assert_eq!(happening.told_locale(), Some(Locale::En));
+    }
+
+    #[test]
+    fn a_changed_profile_tells_the_language_and_is_no_topic() {
+        let happening = read(&example("user.profile_updated")).unwrap().unwrap();
+        assert_eq!((happening.topic, happening.told_locale()), (None, Some(Locale::ZhCn)));
+    }
+
+    /// An event that no queue takes stays in its producer's outbox for ever. Those of payments go to
+    /// order-service.
+    #[test]
+    fn every_event_but_those_of_payments_arrives_here() {
+        for (event, _) in proto::events::SCHEMAS {
+            let (source, _) = event.split_once('.').unwrap();
+            let arrives = BINDINGS.contains(&format!("{source}.*").as_str());
+            assert_eq!(arrives, source != "payment", "{event}");
+        }
+    }
+
+    #[test]
+    fn only_the_events_own_faults_are_poison() {
+        let unavailable = NotifyError::Unavailable { source: "database".into() };
+        assert!(matches!(outcome(unavailable), HandleError::Retry(_)));
+        let defect = NotifyError::Internal { source: "bug".into() };
+        assert!(matches!(outcome(defect), HandleError::Retry(_)));
+        let invalid = Invalid::single("locale", "FORMAT", "must be a language tag");
+        assert!(matches!(outcome(invalid.into()), HandleError::Poison(_)));
+    }
+
+    #[test]
+    fn data_of_another_shape_is_refused() {
+        let mut envelope: Value =
+            serde_json::from_str(&example("order.paid").to_json().unwrap()).unwrap();
+        envelope["data"]["user_id"] = Value::from(17);
+        let envelope = Envelope::from_json(envelope.to_string().as_bytes()).unwrap();
+        assert!(read(&envelope).is_err());
+    }
+}

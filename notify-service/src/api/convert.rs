@@ -1,0 +1,110 @@
+//! Between the wire and the model: every check of input is here.
+
+use chassis::error::{Invalid, Validator};
+use chassis::grpc::timestamp;
+use proto::notify::v1 as pb;
+
+use crate::model::{DeadLetter, DeadLetterStatus, Notification, NotifyError, Preferences};
+
+const DEFAULT_PAGE_SIZE: u32 = 20;
+const MAX_PAGE_SIZE: u32 = 100;
+
+/// Reads a page size: 1 to 100, 0 meaning 20.
+pub(super) fn page_size(size: i32) -> Result<u32, Invalid> {
+    let read = u32::try_from(size).ok().filter(|size| *size <= MAX_PAGE_SIZE);
+    let mut validator = Validator::new();
+    validator.check(read.is_some(), "page_size", "OUT_OF_RANGE", "must be between 1 and 100");
+    validator.finish()?;
+    Ok(read.filter(|size| *size > 0).unwrap_or(DEFAULT_PAGE_SIZE))
+}
+
+/// Reads a filter by status; `None` means all.
+pub(super) fn status_filter(status: i32) -> Result<Option<DeadLetterStatus>, Invalid> {
+    match pb::DeadLetterStatus::try_from(status) {
+        Ok(pb::DeadLetterStatus::Unspecified) => Ok(None),
+        Ok(pb::DeadLetterStatus::Open) => Ok(Some(DeadLetterStatus::Open)),
+        Ok(pb::DeadLetterStatus::Replayed) => Ok(Some(DeadLetterStatus::Replayed)),
+        Ok(pb::DeadLetterStatus::Discarded) => Ok(Some(DeadLetterStatus::Discarded)),
+        Err(_) => {
+            let mut validator = Validator::new();
+            validator.reject("status", "UNKNOWN", "there is no such status");
+            validator.finish().map(|()| None)
+        }
+    }
+}
+
+/// Reads preferences.
+pub(super) fn preferences(request: &pb::PutPreferencesRequest) -> Result<Preferences, NotifyError> {
+    let switches = request.preferences.iter();
+    let switches = switches.map(|p| (p.event.as_str(), p.channel.as_str(), p.enabled));
+    Ok(Preferences::parse(switches)?)
+}
+
+/// Renders preferences: every switch there is.
+pub(super) fn switches(preferences: &Preferences) -> Vec<pb::Preference> {
+    let switches = preferences.switches().into_iter();
+    switches
+        .map(|switch| pb::Preference {
+            event: switch.topic.as_str().to_owned(),
+            channel: switch.channel.as_str().to_owned(),
+            enabled: switch.enabled,
+        })
+        .collect()
+}
+
+impl From<Notification> for pb::Notification {
+    fn from(notification: Notification) -> Self {
+        Self {
+            id: notification.id.to_string(),
+            event: notification.topic.as_str().to_owned(),
+            event_id: notification.event_id,
+            title: notification.wording.title,
+            body: notification.wording.body,
+            subject: notification.subject.to_string(),
+            created_at: Some(timestamp(notification.created_at)),
+            read_at: notification.read_at.map(timestamp),
+        }
+    }
+}
+
+impl From<DeadLetter> for pb::DeadLetter {
+    fn from(letter: DeadLetter) -> Self {
+        let status = match letter.status {
+            DeadLetterStatus::Open => pb::DeadLetterStatus::Open,
+            DeadLetterStatus::Replayed => pb::DeadLetterStatus::Replayed,
+            DeadLetterStatus::Discarded => pb::DeadLetterStatus::Discarded,
+        };
+        Self {
+            id: letter.id.to_string(),
+            event_id: letter.event_id,
+            routing_key: letter.routing_key,
+            reason: letter.reason,
+            status: status.into(),
+            created_at: Some(timestamp(letter.created_at)),
+            decided_at: letter.decided_at.map(timestamp),
+            decided_by: letter.decided_by.map(|by| by.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_sizes_have_a_default_and_bounds() {
+        assert_eq!(page_size(0), Ok(20));
+        assert_eq!(page_size(1), Ok(1));
+        assert_eq!(page_size(100), Ok(100));
+        for size in [-1, 101, i32::MAX, i32::MIN] {
+            assert_eq!(page_size(size).unwrap_err().violations[0].field, "page_size");
+        }
+    }
+
+    #[test]
+    fn an_unknown_status_is_refused() {
+        assert_eq!(status_filter(0), Ok(None));
+        assert_eq!(status_filter(1), Ok(Some(DeadLetterStatus::Open)));
+        assert!(status_filter(17).is_err());
+    }
+}

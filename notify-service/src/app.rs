@@ -1,0 +1,64 @@
+//! The composition root: the only file that names concrete adapters.
+
+use std::sync::Arc;
+
+use chassis::auth::{GrpcKeySource, Verifier};
+use chassis::clock::Clock;
+use chassis::db::Pool;
+use chassis::grpc::GrpcApp;
+use chassis::messaging::amqp::Broker;
+use chassis::page::PageCodec;
+use chassis::run::{Endpoint, Host, Service};
+use proto::notify::v1::notify_service_server::NotifyServiceServer;
+use tonic::service::Routes;
+
+use crate::api::consumer::{BINDINGS, EventHandler};
+use crate::api::dead_letters::DeadLetterKeeper;
+use crate::api::grpc::NotifyApi;
+use crate::config::Config;
+use crate::repository::mysql::{MIGRATOR, MySqlRepository};
+use crate::service::NotifyService;
+
+/// Notify-service as the chassis runs it.
+pub struct App;
+
+impl Service for App {
+    const NAME: &'static str = "notify-service";
+    const ENV_PREFIX: &'static str = "EH_NOTIFY";
+    const DEFAULTS: &'static str = include_str!("../config/default.toml");
+    type Config = Config;
+
+    async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
+        let pool = host.database(&config.database, &MIGRATOR).await?;
+        let service = service(pool, host.clock());
+        if let Some(broker) = host.broker(&config.amqp).await? {
+            consume(&broker, &service, &config, host);
+        }
+        let auth_service = host.channel("auth-service", &config.upstream);
+        let keys = Arc::new(GrpcKeySource::new(auth_service, &config.token));
+        let verifier = host.token_verifier(&config.token, keys);
+        Ok(Endpoint::Grpc(grpc_app(service, verifier, &config)))
+    }
+}
+
+/// The use cases over MySQL.
+pub fn service(pool: Pool, clock: Arc<dyn Clock>) -> Arc<NotifyService> {
+    let repository = Arc::new(MySqlRepository::new(pool));
+    Arc::new(NotifyService::new(repository.clone(), repository, clock))
+}
+
+/// The gRPC face of the use cases.
+pub fn grpc_app(service: Arc<NotifyService>, verifier: Arc<Verifier>, config: &Config) -> GrpcApp {
+    let api = NotifyApi::new(service, PageCodec::new(&config.paging.secret));
+    let server =
+        NotifyServiceServer::new(api).max_decoding_message_size(config.server.max_message_bytes);
+    GrpcApp::new(Routes::new(server)).auth(verifier).reflection(proto::FILE_DESCRIPTOR_SET)
+}
+
+fn consume(broker: &Broker, service: &Arc<NotifyService>, config: &Config, host: &Host) {
+    let events = Arc::new(EventHandler::new(service.clone()));
+    let soft = || host.shutdown().soft();
+    host.spawn("events", broker.consume(App::NAME, &BINDINGS, events, &config.amqp, soft()));
+    let keeper = Arc::new(DeadLetterKeeper::new(service.clone()));
+    host.spawn("dead letters", broker.keep_dead_letters(App::NAME, keeper, &config.amqp, soft()));
+}

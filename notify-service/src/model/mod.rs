@@ -1,0 +1,19 @@
+//! What notifications are: topics, wording, preferences, dead letters. Does no I/O.
+
+mod dead_letter;
+mod error;
+mod happening;
+mod locale;
+mod notification;
+mod preference;
+mod template;
+mod topic;
+
+pub use dead_letter::{DeadLetter, DeadLetterId, DeadLetterStatus, Verdict};
+pub use error::NotifyError;
+pub use happening::{Facts, Happening};
+pub use locale::Locale;
+pub use notification::{Notification, NotificationId, UserId};
+pub use preference::{Channel, Preference, Preferences};
+pub use template::{Wording, render};
+pub use topic::Topic;

@@ -1,0 +1,220 @@
+//! What every adapter of the ports promises; run over memory and over MySQL.
+
+use std::future::Future;
+
+use chassis::testing::mysql::TestDatabase;
+use chrono::{DateTime, Duration, Utc};
+use futures::future::join_all;
+use uuid::Uuid;
+
+use super::memory::MemoryRepository;
+use super::mysql::{MIGRATOR, MySqlRepository};
+use super::{
+    DeadLetterQuery, DeadLetterRepository, InboxQuery, Introduction, NotificationRepository,
+};
+use crate::model::{
+    Channel, DeadLetter, DeadLetterId, DeadLetterStatus, Facts, Happening, Locale, Notification,
+    Preferences, Topic, UserId, Verdict, render,
+};
+
+/// Both ports at once, as both adapters have them.
+trait Repository: NotificationRepository + DeadLetterRepository {}
+impl<R: NotificationRepository + DeadLetterRepository> Repository for R {}
+
+/// Declares one test per case and adapter.
+macro_rules! contract {
+    ($($case:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&super::MemoryRepository::default()).await;
+            })+
+        }
+        mod mysql {
+            $(#[tokio::test]
+            #[ignore = "needs MySQL: cargo ehub test"]
+            async fn $case() {
+                super::over_mysql(async |repository| super::$case(&repository).await).await;
+            })+
+        }
+    };
+}
+
+async fn over_mysql<F: Future<Output = ()>>(case: impl FnOnce(MySqlRepository) -> F) {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    case(MySqlRepository::new(database.pool())).await;
+    database.finish().await;
+}
+
+contract!(
+    an_event_is_recorded_once,
+    an_inbox_is_listed_newest_first_and_belongs_to_one_user,
+    a_read_mark_is_set_once_and_by_its_owner_only,
+    a_newer_introduction_wins_whatever_the_order,
+    preferences_are_replaced_as_a_whole,
+    of_preferences_put_at_once_one_stands_whole,
+    preferences_leave_the_language_to_whoever_tells_it,
+    more_rows_than_one_statement_takes_are_recorded,
+    a_death_is_buried_once_and_listed_without_its_payload,
+    a_dead_letter_is_decided_once,
+);
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(1_767_323_045_678).unwrap()
+}
+
+fn notification(user_id: UserId, event_id: &str) -> Notification {
+    let topic = Topic::OrderPaid;
+    let happening = Happening {
+        event_id: event_id.to_owned(),
+        topic: Some(topic),
+        subject: Uuid::from_u128(7),
+        version: 2,
+        user_id,
+        facts: Facts::default(),
+    };
+    Notification::write(&happening, topic, render(&happening, topic, Locale::ZhCn), now())
+}
+
+fn inbox(user_id: UserId) -> InboxQuery {
+    InboxQuery { user_id, before: None, unread_only: false, limit: 101 }
+}
+
+async fn listed(repository: &impl Repository, query: InboxQuery) -> Vec<Notification> {
+    NotificationRepository::list(repository, query).await.unwrap()
+}
+
+async fn an_event_is_recorded_once(repository: &impl Repository) {
+    let user = UserId::generate();
+    let first = notification(user, "order.paid:1:2");
+    repository.record(std::slice::from_ref(&first), &[]).await.unwrap();
+    let again = [notification(user, "order.paid:1:2"), notification(user, "order.paid:2:2")];
+    repository.record(&again, &[]).await.unwrap();
+    assert_eq!(listed(repository, inbox(user)).await, [again[1].clone(), first]);
+}
+
+async fn an_inbox_is_listed_newest_first_and_belongs_to_one_user(repository: &impl Repository) {
+    let (user, other) = (UserId::generate(), UserId::generate());
+    let own = [notification(user, "a"), notification(user, "b"), notification(user, "c")];
+    repository.record(&own, &[]).await.unwrap();
+    repository.record(&[notification(other, "d")], &[]).await.unwrap();
+    let top = listed(repository, InboxQuery { limit: 2, ..inbox(user) }).await;
+    assert_eq!(top, [own[2].clone(), own[1].clone()]);
+    let rest = listed(repository, InboxQuery { before: Some(own[1].id), ..inbox(user) }).await;
+    assert_eq!(rest, [own[0].clone()]);
+}
+
+async fn a_read_mark_is_set_once_and_by_its_owner_only(repository: &impl Repository) {
+    let user = UserId::generate();
+    let unread = notification(user, "a");
+    repository.record(std::slice::from_ref(&unread), &[]).await.unwrap();
+    let stranger = repository.mark_read(UserId::generate(), unread.id, now()).await.unwrap();
+    assert_eq!(stranger, None);
+    let marked = repository.mark_read(user, unread.id, now()).await.unwrap().unwrap();
+    assert_eq!(marked.read_at, Some(now()));
+    let later = now() + Duration::seconds(5);
+    let again = repository.mark_read(user, unread.id, later).await.unwrap().unwrap();
+    assert_eq!(again, marked);
+    assert!(listed(repository, InboxQuery { unread_only: true, ..inbox(user) }).await.is_empty());
+}
+
+async fn a_newer_introduction_wins_whatever_the_order(repository: &impl Repository) {
+    let user_id = UserId::generate();
+    for (version, locale) in [(2, Locale::ZhCn), (1, Locale::En)] {
+        repository.record(&[], &[Introduction { user_id, locale, version }]).await.unwrap();
+    }
+    assert_eq!(repository.recipients(&[user_id]).await.unwrap()[&user_id].locale, Locale::ZhCn);
+    let newest = Introduction { user_id, locale: Locale::En, version: 3 };
+    repository.record(&[], &[newest]).await.unwrap();
+    assert_eq!(repository.recipients(&[user_id]).await.unwrap()[&user_id].locale, Locale::En);
+    assert!(repository.recipients(&[]).await.unwrap().is_empty());
+}
+
+async fn preferences_are_replaced_as_a_whole(repository: &impl Repository) {
+    let user = UserId::generate();
+    for muted in [vec![Topic::OrderPaid, Topic::OrderShipped], vec![Topic::OrderExpired]] {
+        let preferences = Preferences::from_muted(muted.into_iter().map(|t| (t, Channel::InApp)));
+        repository.put_preferences(user, &preferences).await.unwrap();
+        assert_eq!(repository.recipients(&[user]).await.unwrap()[&user].preferences, preferences);
+    }
+}
+
+async fn of_preferences_put_at_once_one_stands_whole(repository: &impl Repository) {
+    let user = UserId::generate();
+    let bodies: Vec<_> = (0..8)
+        .map(|at| Topic::ALL[at..at + 6].iter().map(|topic| (*topic, Channel::InApp)))
+        .map(Preferences::from_muted)
+        .collect();
+    for _ in 0..5 {
+        let puts = bodies.iter().map(|body| repository.put_preferences(user, body));
+        for put in join_all(puts).await {
+            put.unwrap();
+        }
+        let stored = repository.recipients(&[user]).await.unwrap().remove(&user).unwrap();
+        assert!(bodies.contains(&stored.preferences), "{:?}", stored.preferences);
+    }
+}
+
+async fn preferences_leave_the_language_to_whoever_tells_it(repository: &impl Repository) {
+    let user_id = UserId::generate();
+    let muted = Preferences::from_muted([(Topic::OrderPaid, Channel::InApp)]);
+    for told in [(0, Locale::En), (1, Locale::ZhCn)] {
+        repository.put_preferences(user_id, &muted).await.unwrap();
+        let known = repository.recipients(&[user_id]).await.unwrap().remove(&user_id).unwrap();
+        assert_eq!((known.version, known.locale), told);
+        assert_eq!(known.preferences, muted);
+        let introduction = Introduction { user_id, locale: Locale::ZhCn, version: 1 };
+        repository.record(&[], &[introduction]).await.unwrap();
+    }
+}
+
+async fn more_rows_than_one_statement_takes_are_recorded(repository: &impl Repository) {
+    let user = UserId::generate();
+    let many: Vec<_> = (0..90).map(|at| notification(user, &format!("e{at}"))).collect();
+    repository.record(&many, &[]).await.unwrap();
+    assert_eq!(listed(repository, inbox(user)).await.len(), 90);
+}
+
+fn letter(payload: &[u8]) -> DeadLetter {
+    DeadLetter {
+        id: DeadLetterId::generate(),
+        event_id: "order.paid:1:2".into(),
+        routing_key: "order.paid".into(),
+        reason: "rejected".into(),
+        payload: payload.to_vec(),
+        status: DeadLetterStatus::Open,
+        created_at: now(),
+        decided_at: None,
+        decided_by: None,
+    }
+}
+
+fn letters(status: Option<DeadLetterStatus>) -> DeadLetterQuery {
+    DeadLetterQuery { status, before: None, limit: 101 }
+}
+
+async fn a_death_is_buried_once_and_listed_without_its_payload(repository: &impl Repository) {
+    let first = letter(b"{\xff");
+    repository.bury(&[([1; 32], first.clone())]).await.unwrap();
+    let second = letter(b"other");
+    repository.bury(&[([1; 32], letter(b"again")), ([2; 32], second.clone())]).await.unwrap();
+    let found = DeadLetterRepository::list(repository, letters(None)).await.unwrap();
+    let bare = |letter: &DeadLetter| DeadLetter { payload: Vec::new(), ..letter.clone() };
+    assert_eq!(found, [bare(&second), bare(&first)]);
+    assert_eq!(repository.find(first.id).await.unwrap(), Some(first));
+    assert_eq!(repository.find(DeadLetterId::generate()).await.unwrap(), None);
+}
+
+async fn a_dead_letter_is_decided_once(repository: &impl Repository) {
+    let open = letter(b"{");
+    repository.bury(&[([1; 32], open.clone())]).await.unwrap();
+    let by = UserId::generate();
+    let verdict = Verdict { status: DeadLetterStatus::Discarded, by, at: now() };
+    assert!(repository.decide(open.id, verdict).await.unwrap());
+    let replay = Verdict { status: DeadLetterStatus::Replayed, ..verdict };
+    assert!(!repository.decide(open.id, replay).await.unwrap());
+    let decided = repository.find(open.id).await.unwrap().unwrap();
+    assert_eq!((decided.status, decided.decided_by), (DeadLetterStatus::Discarded, Some(by)));
+    let still_open = DeadLetterRepository::list(repository, letters(Some(DeadLetterStatus::Open)));
+    assert!(still_open.await.unwrap().is_empty());
+}

@@ -1,0 +1,151 @@
+//! The fake: the same promises, kept in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::{
+    DeadLetterQuery, DeadLetterRepository, InboxQuery, Introduction, NotificationRepository,
+    Recipient,
+};
+use crate::model::{
+    DeadLetter, DeadLetterId, Locale, Notification, NotificationId, NotifyError, Preferences,
+    UserId, Verdict,
+};
+
+#[derive(Debug, Default)]
+struct State {
+    notifications: BTreeMap<NotificationId, Notification>,
+    locales: HashMap<UserId, (u64, Locale)>,
+    preferences: HashMap<UserId, Preferences>,
+    dead_letters: BTreeMap<DeadLetterId, ([u8; 32], DeadLetter)>,
+}
+
+/// Both repositories over one state.
+#[derive(Debug, Default)]
+pub struct MemoryRepository {
+    state: Mutex<State>,
+}
+
+impl MemoryRepository {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl NotificationRepository for MemoryRepository {
+    async fn recipients(
+        &self,
+        users: &[UserId],
+    ) -> Result<HashMap<UserId, Recipient>, NotifyError> {
+        let state = self.state();
+        let known = users.iter().filter_map(|user| {
+            let told = state.locales.get(user).copied();
+            let preferences = state.preferences.get(user).cloned();
+            (told.is_some() || preferences.is_some()).then(|| {
+                let (version, locale) = told.unwrap_or_default();
+                let preferences = preferences.unwrap_or_default();
+                (*user, Recipient { locale, version, preferences })
+            })
+        });
+        Ok(known.collect())
+    }
+
+    async fn record(
+        &self,
+        notifications: &[Notification],
+        introductions: &[Introduction],
+    ) -> Result<(), NotifyError> {
+        let mut state = self.state();
+        for introduction in introductions {
+            let told = (introduction.version, introduction.locale);
+            let known = state.locales.entry(introduction.user_id).or_insert(told);
+            if told.0 > known.0 {
+                *known = told;
+            }
+        }
+        for notification in notifications {
+            let known = |other: &Notification| other.event_id == notification.event_id;
+            if !state.notifications.values().any(known) {
+                state.notifications.insert(notification.id, notification.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn list(&self, query: InboxQuery) -> Result<Vec<Notification>, NotifyError> {
+        let state = self.state();
+        let wanted = state.notifications.values().rev().filter(|notification| {
+            notification.user_id == query.user_id
+                && query.before.is_none_or(|before| notification.id < before)
+                && !(query.unread_only && notification.read_at.is_some())
+        });
+        Ok(wanted.take(query.limit as usize).cloned().collect())
+    }
+
+    async fn mark_read(
+        &self,
+        user_id: UserId,
+        id: NotificationId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Notification>, NotifyError> {
+        let mut state = self.state();
+        let own = state.notifications.get_mut(&id).filter(|found| found.user_id == user_id);
+        Ok(own.map(|notification| {
+            notification.read_at.get_or_insert(now);
+            notification.clone()
+        }))
+    }
+
+    async fn put_preferences(
+        &self,
+        user_id: UserId,
+        preferences: &Preferences,
+    ) -> Result<(), NotifyError> {
+        self.state().preferences.insert(user_id, preferences.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl DeadLetterRepository for MemoryRepository {
+    async fn bury(&self, letters: &[([u8; 32], DeadLetter)]) -> Result<(), NotifyError> {
+        let mut state = self.state();
+        for (fingerprint, letter) in letters {
+            if !state.dead_letters.values().any(|(known, _)| known == fingerprint) {
+                state.dead_letters.insert(letter.id, (*fingerprint, letter.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn list(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>, NotifyError> {
+        let state = self.state();
+        let wanted = state.dead_letters.values().rev().map(|(_, letter)| letter).filter(|letter| {
+            query.before.is_none_or(|before| letter.id < before)
+                && query.status.is_none_or(|status| letter.status == status)
+        });
+        let without_payload =
+            |letter: &DeadLetter| DeadLetter { payload: Vec::new(), ..letter.clone() };
+        Ok(wanted.take(query.limit as usize).map(without_payload).collect())
+    }
+
+    async fn find(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, NotifyError> {
+        Ok(self.state().dead_letters.get(&id).map(|(_, letter)| letter.clone()))
+    }
+
+    async fn decide(&self, id: DeadLetterId, verdict: Verdict) -> Result<bool, NotifyError> {
+        let mut state = self.state();
+        let open =
+            state.dead_letters.get_mut(&id).filter(|(_, letter)| letter.decided_at.is_none());
+        Ok(open.is_some_and(|(_, letter)| {
+            letter.status = verdict.status;
+            letter.decided_at = Some(verdict.at);
+            letter.decided_by = Some(verdict.by);
+            true
+        }))
+    }
+}

@@ -1,0 +1,117 @@
+//! The ports to storage, and their adapters beside them.
+//!
+//! [`mysql`] is what runs; [`memory`] is the fake for tests. Both pass the suite in `contract`, so a
+//! use case tested over memory behaves the same over MySQL. To add an operation: declare it in the
+//! trait, write its case in the suite, then make both adapters pass.
+
+#[cfg(test)]
+mod contract;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
+pub mod mysql;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::model::{
+    DeadLetter, DeadLetterId, DeadLetterStatus, Locale, Notification, NotificationId, NotifyError,
+    Preferences, UserId, Verdict,
+};
+
+/// What is known of somebody who is told things.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recipient {
+    /// The language to write in.
+    pub locale: Locale,
+    /// The user's version that told the language; 0 while none did.
+    pub version: u64,
+    /// What they want to be told.
+    pub preferences: Preferences,
+}
+
+/// A user's language, as an event told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Introduction {
+    /// Whose language.
+    pub user_id: UserId,
+    /// Which language.
+    pub locale: Locale,
+    /// The user's version that told it; an older one never undoes a newer one.
+    pub version: u64,
+}
+
+/// A page of somebody's inbox.
+#[derive(Debug, Clone, Copy)]
+pub struct InboxQuery {
+    /// Whose inbox.
+    pub user_id: UserId,
+    /// Continue below this notification; `None` for the newest.
+    pub before: Option<NotificationId>,
+    /// Only what was not read.
+    pub unread_only: bool,
+    /// How many at most, 1 to 101.
+    pub limit: u32,
+}
+
+/// Notifications, who gets them, and what they want.
+#[async_trait]
+pub trait NotificationRepository: Send + Sync {
+    /// Reads what is known of these users; somebody unknown is absent from the map.
+    async fn recipients(&self, users: &[UserId])
+    -> Result<HashMap<UserId, Recipient>, NotifyError>;
+
+    /// Stores notifications and introductions in one transaction. A notification whose event was
+    /// stored before is skipped, so the call may be repeated.
+    async fn record(
+        &self,
+        notifications: &[Notification],
+        introductions: &[Introduction],
+    ) -> Result<(), NotifyError>;
+
+    /// Lists an inbox, newest first.
+    async fn list(&self, query: InboxQuery) -> Result<Vec<Notification>, NotifyError>;
+
+    /// Marks a notification of this user as read, keeping an earlier mark; `None` if there is none.
+    async fn mark_read(
+        &self,
+        user_id: UserId,
+        id: NotificationId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Notification>, NotifyError>;
+
+    /// Replaces what a user has muted. Of several calls at once the last one stands as a whole.
+    async fn put_preferences(
+        &self,
+        user_id: UserId,
+        preferences: &Preferences,
+    ) -> Result<(), NotifyError>;
+}
+
+/// A page of the dead letters.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadLetterQuery {
+    /// Only of this status; all when `None`.
+    pub status: Option<DeadLetterStatus>,
+    /// Continue below this one; `None` for the newest.
+    pub before: Option<DeadLetterId>,
+    /// How many at most, 1 to 101.
+    pub limit: u32,
+}
+
+/// Events that could not be processed.
+#[async_trait]
+pub trait DeadLetterRepository: Send + Sync {
+    /// Stores dead letters under their fingerprints; one that was stored before is skipped.
+    async fn bury(&self, letters: &[([u8; 32], DeadLetter)]) -> Result<(), NotifyError>;
+
+    /// Lists dead letters without their payloads, newest first.
+    async fn list(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>, NotifyError>;
+
+    /// Finds one with its payload.
+    async fn find(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, NotifyError>;
+
+    /// Decides an open one; `false` if it was decided on before.
+    async fn decide(&self, id: DeadLetterId, verdict: Verdict) -> Result<bool, NotifyError>;
+}

@@ -1,0 +1,49 @@
+//! The adapter over MySQL and MariaDB.
+
+mod dead_letters;
+mod notifications;
+
+use chassis::db::{DbError, Pool};
+use chassis::error::{Kind, ServiceError};
+use sqlx::migrate::Migrator;
+
+use crate::model::NotifyError;
+
+/// The schema's history.
+pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// Both repositories over one pool.
+#[derive(Debug, Clone)]
+pub struct MySqlRepository {
+    pool: Pool,
+}
+
+impl MySqlRepository {
+    /// Works on a migrated schema.
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+}
+
+impl From<DbError> for NotifyError {
+    fn from(error: DbError) -> Self {
+        match error.code().kind {
+            Kind::DeadlineExceeded => Self::DeadlineExceeded,
+            Kind::Internal => Self::Internal { source: Box::new(error) },
+            _ => Self::Unavailable { source: Box::new(error) },
+        }
+    }
+}
+
+impl From<sqlx::Error> for NotifyError {
+    fn from(error: sqlx::Error) -> Self {
+        DbError::from(error).into()
+    }
+}
+
+/// A stored value that this version of the code does not know.
+fn unknown(column: &'static str, value: &str) -> NotifyError {
+    NotifyError::Internal {
+        source: format!("column {column} holds the unknown value {value:?}").into(),
+    }
+}

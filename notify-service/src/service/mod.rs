@@ -1,0 +1,63 @@
+//! The use cases: one file each. They know ports, not adapters.
+
+mod dead_letters;
+mod inbox;
+mod preferences;
+mod tell_users;
+
+use std::sync::Arc;
+
+use chassis::clock::Clock;
+
+use crate::repository::{DeadLetterRepository, NotificationRepository};
+
+pub use dead_letters::BuriedMessage;
+
+/// Everything this service can do.
+pub struct NotifyService {
+    notifications: Arc<dyn NotificationRepository>,
+    dead_letters: Arc<dyn DeadLetterRepository>,
+    clock: Arc<dyn Clock>,
+}
+
+impl NotifyService {
+    /// Connects the use cases to their ports.
+    pub fn new(
+        notifications: Arc<dyn NotificationRepository>,
+        dead_letters: Arc<dyn DeadLetterRepository>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { notifications, dead_letters, clock }
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    //! A service over memory, and happenings to feed it.
+
+    use std::sync::Arc;
+
+    use chassis::testing::clock::FixedClock;
+    use uuid::Uuid;
+
+    use super::NotifyService;
+    use crate::model::{Facts, Happening, Topic, UserId};
+    use crate::repository::memory::MemoryRepository;
+
+    pub(crate) fn service() -> NotifyService {
+        let repository = Arc::new(MemoryRepository::default());
+        NotifyService::new(repository.clone(), repository, Arc::new(FixedClock::default()))
+    }
+
+    pub(crate) fn happening(user_id: UserId, topic: Topic) -> Happening {
+        let subject = Uuid::from_u128(chassis::id::new_id().as_u128());
+        Happening {
+            event_id: format!("{}:{subject}:1", topic.as_str()),
+            topic: Some(topic),
+            subject,
+            version: 1,
+            user_id,
+            facts: Facts::default(),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Use case: tell users what happened.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tracing::instrument;
+
+use super::NotifyService;
+use crate::model::{Channel, Happening, Notification, NotifyError, UserId, render};
+use crate::repository::{Introduction, Recipient};
+
+impl NotifyService {
+    /// Writes one notification per happening that its user wants to be told of, and remembers
+    /// the languages that happenings tell.
+    ///
+    /// All of them are stored together or none is. Repeating the call has no further effect,
+    /// because a notification is unique by its event.
+    #[instrument(name = "notify.tell_users", skip_all, fields(batch.size = happenings.len()))]
+    pub async fn tell_users(&self, happenings: &[Happening]) -> Result<(), NotifyError> {
+        let introductions: Vec<_> = happenings.iter().filter_map(introduction).collect();
+        let mut recipients = self.recipients_of(happenings).await?;
+        for told in &introductions {
+            // An introduction in this very batch is not stored yet, and its welcome needs it.
+            let recipient = recipients.entry(told.user_id).or_default();
+            if told.version > recipient.version {
+                (recipient.locale, recipient.version) = (told.locale, told.version);
+            }
+        }
+        let now = self.clock.now();
+        let notifications: Vec<_> = happenings
+            .iter()
+            .filter_map(|happening| {
+                let topic = happening.topic?;
+                let recipient = recipients.get(&happening.user_id).cloned().unwrap_or_default();
+                let wanted = recipient.preferences.wants(topic, Channel::InApp);
+                wanted.then(|| {
+                    let wording = render(happening, topic, recipient.locale);
+                    Notification::write(happening, topic, wording, now)
+                })
+            })
+            .collect();
+        self.notifications.record(&notifications, &introductions).await
+    }
+
+    async fn recipients_of(
+        &self,
+        happenings: &[Happening],
+    ) -> Result<HashMap<UserId, Recipient>, NotifyError> {
+        let users: BTreeSet<_> = happenings.iter().map(|happening| happening.user_id).collect();
+        let users: Vec<_> = users.into_iter().collect();
+        self.notifications.recipients(&users).await
+    }
+}
+
+fn introduction(happening: &Happening) -> Option<Introduction> {
+    let locale = happening.told_locale()?;
+    Some(Introduction { user_id: happening.user_id, locale, version: happening.version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Facts, Locale, Preferences, Topic};
+    use crate::service::testing::{happening, service};
+
+    #[tokio::test]
+    async fn telling_twice_writes_once() {
+        let service = service();
+        let user = UserId::generate();
+        let told = [happening(user, Topic::OrderPaid), happening(user, Topic::OrderShipped)];
+        service.tell_users(&told).await.unwrap();
+        service.tell_users(&told).await.unwrap();
+        service.tell_users(&told[..1]).await.unwrap();
+        let inbox = service.list_notifications(user, None, false, 20).await.unwrap();
+        assert_eq!(inbox.items.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_user_is_told_in_the_language_of_registration_from_the_first_message_on() {
+        let service = service();
+        let user = UserId::generate();
+        let facts = Facts { locale: Some(Locale::ZhCn), ..Facts::default() };
+        let registered = Happening { facts, ..happening(user, Topic::UserRegistered) };
+        service.tell_users(&[registered]).await.unwrap();
+        service.tell_users(&[happening(user, Topic::OrderPaid)]).await.unwrap();
+        let inbox = service.list_notifications(user, None, false, 20).await.unwrap();
+        let titles: Vec<_> = inbox.items.iter().map(|n| n.wording.title.as_str()).collect();
+        assert_eq!(titles, ["订单已支付", "欢迎"]);
+    }
+
+    #[tokio::test]
+    async fn the_newest_language_is_written_whatever_the_order_of_the_events() {
+        let service = service();
+        let user = UserId::generate();
+        let introduced = |topic, version, locale| {
+            let facts = Facts { locale: Some(locale), ..Facts::default() };
+            Happening { topic, version, facts, ..happening(user, Topic::UserRegistered) }
+        };
+        let registered = introduced(Some(Topic::UserRegistered), 1, Locale::En);
+        let updated = introduced(None, 2, Locale::ZhCn);
+        service.tell_users(&[updated.clone(), registered.clone()]).await.unwrap();
+        service.tell_users(&[registered, happening(user, Topic::OrderPaid)]).await.unwrap();
+        service.tell_users(&[updated]).await.unwrap();
+        let inbox = service.list_notifications(user, None, false, 20).await.unwrap();
+        let titles: Vec<_> = inbox.items.iter().map(|n| n.wording.title.as_str()).collect();
+        assert_eq!(titles, ["订单已支付", "欢迎"]);
+    }
+
+    #[tokio::test]
+    async fn a_muted_topic_is_not_written() {
+        let service = service();
+        let user = UserId::generate();
+        let muted = Preferences::parse([("order.paid", "in_app", false)]).unwrap();
+        service.put_preferences(user, muted).await.unwrap();
+        let told = [happening(user, Topic::OrderPaid), happening(user, Topic::OrderShipped)];
+        service.tell_users(&told).await.unwrap();
+        let inbox = service.list_notifications(user, None, false, 20).await.unwrap();
+        let topics: Vec<_> = inbox.items.iter().map(|n| n.topic).collect();
+        assert_eq!(topics, [Topic::OrderShipped]);
+    }
+}

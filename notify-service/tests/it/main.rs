@@ -1,0 +1,8 @@
+//! Notify-service over a loopback gRPC connection and real MySQL.
+
+#![expect(clippy::unwrap_used, reason = "what helpers of tests cannot do is a failed test")]
+
+mod dead_letters;
+mod harness;
+mod inbox;
+mod refusals;
