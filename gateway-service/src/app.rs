@@ -1,0 +1,110 @@
+//! What is connected to what, and the layers around every request.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use chassis::auth::{GrpcKeySource, Verifier};
+use chassis::discovery::Registry;
+use chassis::health::Health;
+use chassis::run::{Endpoint, Host, Service};
+use http::header;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
+
+use crate::client::Upstreams;
+use crate::config::Config;
+use crate::limit::redis::RedisPermits;
+use crate::limit::{Limiter, PermitStore};
+use crate::middleware::admission::{Admission, admit};
+use crate::middleware::trace::{RouteMetrics, trace};
+use crate::middleware::{cors, problems, security};
+use crate::state::Gateway;
+use crate::{api, openapi};
+
+/// What the gateway is connected to.
+pub struct Parts {
+    /// The services behind it.
+    pub upstreams: Upstreams,
+    /// Checks access tokens.
+    pub verifier: Arc<Verifier>,
+    /// Knows the instances of the services.
+    pub registry: Arc<dyn Registry>,
+    /// Knows whether the process is ready.
+    pub health: Health,
+    /// Where the quotas of all gateways are counted; `None`: in this process alone.
+    pub permits: Option<Arc<dyn PermitStore>>,
+}
+
+/// The gateway's process.
+pub struct App;
+
+impl Service for App {
+    const NAME: &'static str = "gateway-service";
+    const ENV_PREFIX: &'static str = "EH_GATEWAY";
+    const DEFAULTS: &'static str = include_str!("../config/default.toml");
+    type Config = Config;
+
+    async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
+        let channel = |service| host.channel(service, &config.upstream);
+        let keys = GrpcKeySource::new(channel("auth-service"), &config.token);
+        let parts = Parts {
+            upstreams: Upstreams::new(channel),
+            verifier: host.token_verifier(&config.token, Arc::new(keys)),
+            registry: host.registry(),
+            health: host.health().clone(),
+            permits: host
+                .redis(&config.redis)?
+                .map(|redis| Arc::new(RedisPermits::new(redis)) as _),
+        };
+        Ok(Endpoint::Http(router(&config, parts)?))
+    }
+}
+
+/// Builds the public router: the route table, each route behind its guard, inside the layers.
+pub fn router(config: &Config, parts: Parts) -> anyhow::Result<Router> {
+    let gateway = Arc::new(Gateway {
+        upstreams: parts.upstreams,
+        verifier: parts.verifier,
+        registry: parts.registry,
+        health: parts.health,
+        limiter: Limiter::new(&config.rate_limits, parts.permits),
+        trusted_proxies: config.trusted_proxies.clone(),
+        request_timeout: config.server.request_timeout(),
+        body_read_timeout: config.http.body_read_timeout(),
+    });
+    let routes = api::table().into_iter();
+    let router = routes.fold(Router::new(), |router, route| route.mount(router, &gateway));
+    layered(router.with_state(gateway), config)
+}
+
+/// The layers, the outermost first. They stand inside the router, which has matched the route
+/// already; unmatched paths and wrong methods pass through them too.
+fn layered(router: Router, config: &Config) -> anyhow::Result<Router> {
+    let metrics = Arc::new(RouteMetrics::new(openapi::operations()));
+    let admission = Arc::new(Admission::new(config.server.max_concurrency));
+    let layers = ServiceBuilder::new()
+        // Marks the token before anything could print the request.
+        .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
+        // Names, traces and measures the request; outside the rest, so that it sees every outcome.
+        .layer(from_fn_with_state(metrics, trace))
+        // Strips asserted identities before anyone could believe them; its response headers
+        // belong on everything that leaves, also on preflights.
+        .layer(from_fn(security::secure))
+        // Answers preflights, which carry no token and must not count against any budget.
+        .option_layer(cors::layer(&config.cors)?)
+        // Outside the problems, so that they are compressed too.
+        .layer(CompressionLayer::new())
+        // Gives every refusal from further inside its one form.
+        .layer(from_fn(problems::render))
+        // Turns a panic into a refusal; inside the problems, which render it.
+        .layer(CatchPanicLayer::custom(problems::panicked))
+        // Sheds what is too much for the process before any work is done for it.
+        .layer(from_fn_with_state(admission, admit))
+        // Refuses by Content-Length at once, and cuts off bodies that have none.
+        .layer(RequestBodyLimitLayer::new(config.http.max_body_bytes));
+    Ok(router.layer(layers))
+}

@@ -1,0 +1,169 @@
+//! The gateway's configuration; `config/default.toml` shows every key.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use chassis::config::{
+    BaseConfig, DiscoveryConfig, RedisConfig, RuntimeConfig, ServerConfig, TelemetryConfig,
+    TokenConfig, UpstreamConfig,
+};
+use serde::{Deserialize, Deserializer};
+
+use crate::middleware::client_address::Network;
+
+/// Everything the gateway can be told.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Peers whose `X-Forwarded-For` is believed, as addresses or networks.
+    #[serde(default, deserialize_with = "networks")]
+    pub trusted_proxies: Vec<Network>,
+    /// Where the process listens.
+    #[serde(default)]
+    pub server: ServerConfig,
+    /// How it uses the machine.
+    #[serde(default)]
+    pub runtime: RuntimeConfig,
+    /// What it tells of itself.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
+    /// How the services are found.
+    #[serde(default)]
+    pub discovery: DiscoveryConfig,
+    /// Where the quotas of all gateways are counted together.
+    #[serde(default)]
+    pub redis: RedisConfig,
+    /// Which access tokens are believed.
+    #[serde(default)]
+    pub token: TokenConfig,
+    /// How the services are called.
+    #[serde(default)]
+    pub upstream: UpstreamConfig,
+    /// Limits of one request.
+    #[serde(default)]
+    pub http: HttpConfig,
+    /// Which web pages may call the API.
+    #[serde(default)]
+    pub cors: CorsConfig,
+    /// Quotas of callers.
+    #[serde(default)]
+    pub rate_limits: RateLimitConfig,
+}
+
+impl BaseConfig for Config {
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
+    fn runtime(&self) -> &RuntimeConfig {
+        &self.runtime
+    }
+
+    fn telemetry(&self) -> &TelemetryConfig {
+        &self.telemetry
+    }
+
+    fn discovery(&self) -> &DiscoveryConfig {
+        &self.discovery
+    }
+}
+
+/// Limits of one request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Largest body accepted.
+    pub max_body_bytes: usize,
+    /// Time in which the whole body must have arrived.
+    pub body_read_timeout_ms: u64,
+}
+
+impl HttpConfig {
+    /// Time in which the whole body must have arrived.
+    pub fn body_read_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_read_timeout_ms)
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { max_body_bytes: 1_048_576, body_read_timeout_ms: 8_000 }
+    }
+}
+
+/// Which web pages may call the API.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CorsConfig {
+    /// Origins such as `https://shop.example`; empty means none, and never `*`.
+    #[serde(deserialize_with = "chassis::config::list::texts")]
+    pub allowed_origins: Vec<String>,
+}
+
+/// Quotas of callers, per class of routes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimitConfig {
+    /// Callers remembered at most; those not seen for longest are forgotten first.
+    pub key_capacity: u64,
+    /// How long Redis is left alone after it failed to answer.
+    pub redis_pause_ms: u64,
+    /// Everything that has no class of its own.
+    pub default: QuotaConfig,
+    /// Attempts to log in or to change a password.
+    pub login: QuotaConfig,
+    /// New accounts.
+    pub register: QuotaConfig,
+    /// Orders and payments.
+    pub payment: QuotaConfig,
+}
+
+impl Default for RateLimitConfig {
+    fn default() -> Self {
+        Self {
+            key_capacity: 100_000,
+            redis_pause_ms: 1_000,
+            default: QuotaConfig::new(1_200, 60, 60),
+            login: QuotaConfig::new(30, 60, 1),
+            register: QuotaConfig::new(30, 60, 1),
+            payment: QuotaConfig::new(120, 60, 1),
+        }
+    }
+}
+
+/// One quota: `requests` at once, refilled evenly over the window.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaConfig {
+    /// Requests per window.
+    pub requests: NonZeroU32,
+    /// Length of the window.
+    pub window_s: NonZeroU32,
+    /// Requests taken from Redis at once. 1 counts every request exactly; more lets a process
+    /// answer without Redis, and lets a caller exceed the quota by less than this per process.
+    pub lease: NonZeroU32,
+}
+
+impl QuotaConfig {
+    /// A quota whose numbers are known not to be zero.
+    const fn new(requests: u32, window_s: u32, lease: u32) -> Self {
+        Self {
+            requests: at_least_one(requests),
+            window_s: at_least_one(window_s),
+            lease: at_least_one(lease),
+        }
+    }
+}
+
+const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Network>, D::Error> {
+    let texts = chassis::config::list::texts(deserializer)?;
+    let parsed = texts.iter().map(|text| text.parse());
+    parsed.collect::<Result<_, _>>().map_err(serde::de::Error::custom)
+}

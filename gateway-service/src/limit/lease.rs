@@ -1,0 +1,232 @@
+//! Budgets shared by all gateways, used through leases.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::error::Chain;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::breaker::Breaker;
+use super::{Decision, Grant, Key, PermitStore, Quota};
+
+/// What this process holds of one caller's budget.
+struct Lease {
+    /// Permits taken from the store and not used yet.
+    permits: u32,
+    /// What the store had left when it last answered.
+    remaining: u32,
+    /// When the budget is whole again, as the store last said.
+    whole_at: Instant,
+    /// Until when the store has said no: refusing costs no call either.
+    refused_until: Instant,
+}
+
+impl Lease {
+    fn new(now: Instant) -> Self {
+        Self { permits: 0, remaining: 0, whole_at: now, refused_until: now }
+    }
+
+    /// Decides without the store, if that is possible.
+    fn decide(&mut self, now: Instant) -> Option<Decision> {
+        let reset = self.whole_at.saturating_duration_since(now);
+        if self.permits > 0 {
+            self.permits -= 1;
+            return Some(Decision {
+                is_allowed: true,
+                remaining: self.permits.saturating_add(self.remaining),
+                reset,
+                retry_after: Duration::ZERO,
+            });
+        }
+        let retry_after = self.refused_until.saturating_duration_since(now);
+        (!retry_after.is_zero()).then_some(Decision {
+            is_allowed: false,
+            remaining: 0,
+            reset,
+            retry_after,
+        })
+    }
+
+    fn refill(&mut self, grant: Grant, now: Instant) {
+        self.permits = grant.granted;
+        self.remaining = grant.remaining;
+        self.whole_at = now + grant.reset;
+        if grant.granted == 0 {
+            // Never zero, or the decision would have to ask again.
+            self.refused_until = now + grant.retry_after.max(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Budgets in a [`PermitStore`].
+pub(super) struct SharedBudgets {
+    store: Arc<dyn PermitStore>,
+    leases: moka::sync::Cache<Key, Arc<Mutex<Lease>>>,
+    breaker: Breaker,
+}
+
+impl SharedBudgets {
+    pub(super) fn new(
+        store: Arc<dyn PermitStore>,
+        capacity: u64,
+        idle: Duration,
+        pause: Duration,
+    ) -> Self {
+        let leases = moka::sync::Cache::builder().max_capacity(capacity).time_to_idle(idle).build();
+        Self { store, leases, breaker: Breaker::new(pause) }
+    }
+
+    /// Takes one request from the budget of `key`; `None` while the store does not answer.
+    pub(super) async fn take(&self, key: Key, quota: &Quota) -> Option<Decision> {
+        let lease = self.leases.get_with(key, || Arc::new(Mutex::new(Lease::new(Instant::now()))));
+        // Held across the call, so that one request of a caller refills for all of them.
+        let mut lease = lease.lock().await;
+        if let Some(decision) = lease.decide(Instant::now()) {
+            return Some(decision);
+        }
+        let grant = self.ask(&key, quota).await?;
+        let now = Instant::now();
+        lease.refill(grant, now);
+        lease.decide(now)
+    }
+
+    async fn ask(&self, key: &Key, quota: &Quota) -> Option<Grant> {
+        if !self.breaker.allows() {
+            return None;
+        }
+        match self.store.take(key, quota, quota.lease).await {
+            Ok(grant) => {
+                if self.breaker.succeeded() {
+                    tracing::info!("quotas are counted together again");
+                }
+                Some(grant)
+            }
+            Err(error) => {
+                if self.breaker.failed() {
+                    tracing::warn!(error = %Chain(&error), "quotas are counted in this process alone");
+                }
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::super::{Class, Limiter, StoreError, Subject};
+    use super::*;
+    use crate::config::RateLimitConfig;
+
+    /// A store with a fixed number of permits that can be made to fail.
+    #[derive(Default)]
+    struct FakeStore {
+        permits: AtomicU32,
+        calls: AtomicU32,
+        is_down: AtomicBool,
+    }
+
+    #[async_trait]
+    impl PermitStore for FakeStore {
+        async fn take(&self, _: &Key, _: &Quota, wanted: u32) -> Result<Grant, StoreError> {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            if self.is_down.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                return Err(StoreError("timed out".into()));
+            }
+            let left = self.permits.load(Ordering::SeqCst);
+            let granted = wanted.min(left);
+            self.permits.fetch_sub(granted, Ordering::SeqCst);
+            Ok(Grant {
+                granted,
+                remaining: left - granted,
+                reset: Duration::from_mins(1),
+                retry_after: Duration::from_secs(1),
+            })
+        }
+    }
+
+    fn key() -> Key {
+        let subject = Subject::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Key { class: Class::Default, subject }
+    }
+
+    fn limiter(permits: u32) -> (Limiter, Arc<FakeStore>) {
+        let store = Arc::new(FakeStore { permits: permits.into(), ..FakeStore::default() });
+        (Limiter::new(&RateLimitConfig::default(), Some(store.clone())), store)
+    }
+
+    async fn allowed(limiter: &Limiter, requests: u32) -> u32 {
+        let mut allowed = 0;
+        for _ in 0..requests {
+            allowed += u32::from(limiter.take(key()).await.is_allowed);
+        }
+        allowed
+    }
+
+    #[tokio::test]
+    async fn most_requests_cost_no_call() {
+        let (limiter, store) = limiter(1_200);
+        assert_eq!(allowed(&limiter, 600).await, 600);
+        assert!(store.calls.load(Ordering::SeqCst) <= 600 / 5);
+    }
+
+    #[tokio::test]
+    async fn the_shared_budget_is_exact_and_refusals_cost_no_call_each() {
+        let (limiter, store) = limiter(100);
+        assert_eq!(allowed(&limiter, 300).await, 100);
+        assert!(store.calls.load(Ordering::SeqCst) <= 4);
+    }
+
+    #[tokio::test]
+    async fn two_processes_share_one_budget() {
+        let (first, store) = limiter(100);
+        let second = Limiter::new(&RateLimitConfig::default(), Some(store.clone()));
+        let both = allowed(&first, 80).await + allowed(&second, 80).await;
+        assert!(both <= 100);
+    }
+
+    #[tokio::test]
+    async fn an_answer_tells_what_is_left() {
+        let (limiter, _) = limiter(1_200);
+        let decision = limiter.take(key()).await;
+        assert_eq!(decision.remaining, 1_199);
+        assert!(decision.reset <= Duration::from_mins(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_store_is_away_one_request_per_pause_waits_for_it() {
+        let (limiter, store) = limiter(0);
+        store.is_down.store(true, Ordering::SeqCst);
+        let begun = Instant::now();
+        assert_eq!(allowed(&limiter, 100).await, 100, "the local budget");
+        assert!(begun.elapsed() <= Duration::from_millis(50));
+        assert_eq!(store.calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_store_at_most_doubles_the_budget() {
+        let (limiter, store) = limiter(1_200);
+        assert_eq!(allowed(&limiter, 2_000).await, 1_200);
+        store.is_down.store(true, Ordering::SeqCst);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let after = allowed(&limiter, 2_000).await;
+        assert!(after <= 1_202, "{after}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_store_is_used_again_when_it_answers() {
+        let (limiter, store) = limiter(60);
+        store.is_down.store(true, Ordering::SeqCst);
+        assert!(limiter.take(key()).await.is_allowed);
+        store.is_down.store(false, Ordering::SeqCst);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(limiter.take(key()).await.is_allowed);
+        assert_eq!(store.permits.load(Ordering::SeqCst), 0, "a lease was taken");
+    }
+}

@@ -1,0 +1,149 @@
+//! Which address a request comes from.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use axum::extract::ConnectInfo;
+use http::{Extensions, HeaderMap};
+
+/// An address or a network such as `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// The text is not an address or a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an address or a network such as 10.0.0.0/8")]
+pub struct InvalidNetwork(String);
+
+impl FromStr for Network {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        let invalid = || InvalidNetwork(text.to_owned());
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| invalid())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(longest), str::parse).map_err(|_| invalid())?;
+        if prefix > longest {
+            return Err(invalid());
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl Network {
+    fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => shares_prefix(
+                u32::from(network).into(),
+                u32::from(address).into(),
+                32 - self.prefix,
+            ),
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                shares_prefix(network.into(), address.into(), 128 - self.prefix)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn shares_prefix(one: u128, other: u128, ignored_bits: u8) -> bool {
+    (one ^ other).checked_shr(ignored_bits.into()).unwrap_or(0) == 0
+}
+
+/// Returns the address of the client: the peer of the connection, unless that is a trusted proxy.
+/// Then it is the last address of `X-Forwarded-For` that no trusted proxy wrote about another
+/// trusted proxy; everything left of it could have been invented by the client.
+pub(crate) fn client_address(
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    trusted: &[Network],
+) -> IpAddr {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    // Without a peer (in-process calls) all callers share one budget, which errs on the safe side.
+    let peer = peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)).to_canonical();
+    let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
+    if !is_trusted(peer) {
+        return peer;
+    }
+    let mut nearest = peer;
+    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    for hop in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(',')) {
+        let Ok(address) = hop.trim().parse::<IpAddr>() else { return nearest };
+        nearest = address.to_canonical();
+        if !is_trusted(nearest) {
+            return nearest;
+        }
+    }
+    nearest
+}
+
+/// Reduces an address to what one subscriber has: an IPv6 address to its /64.
+pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address_of(peer: &str, forwarded: &[&'static str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append("x-forwarded-for", http::HeaderValue::from_static(line));
+        }
+        let mut extensions = Extensions::new();
+        let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
+        extensions.insert(ConnectInfo(peer));
+        let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        client_address(&headers, &extensions, &trusted).to_string()
+    }
+
+    #[test]
+    fn a_stranger_cannot_name_its_own_address() {
+        assert_eq!(address_of("192.0.2.9", &["198.51.100.1"], &["10.0.0.0/8"]), "192.0.2.9");
+        assert_eq!(address_of("192.0.2.9", &["198.51.100.1"], &[]), "192.0.2.9");
+    }
+
+    #[test]
+    fn behind_a_trusted_proxy_the_last_foreign_address_counts() {
+        let trusted = ["10.0.0.0/8", "::1"];
+        let forwarded = ["6.6.6.6, 198.51.100.1", "10.1.1.1"];
+        assert_eq!(address_of("10.0.0.1", &forwarded, &trusted), "198.51.100.1");
+        assert_eq!(address_of("::1", &["2001:db8::1"], &trusted), "2001:db8::1");
+        assert_eq!(address_of("::ffff:10.0.0.1", &["198.51.100.1"], &trusted), "198.51.100.1");
+    }
+
+    #[test]
+    fn garbage_in_the_header_ends_the_search() {
+        assert_eq!(address_of("10.0.0.1", &["198.51.100.1, unknown"], &["10.0.0.0/8"]), "10.0.0.1");
+        assert_eq!(address_of("10.0.0.1", &[], &["10.0.0.0/8"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn networks_are_parsed_strictly() {
+        for text in ["", "10.0.0.0/33", "::1/129", "10.0.0.0/x", "localhost", "10.0.0.0/-1"] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+        let everything: Network = "0.0.0.0/0".parse().unwrap();
+        assert!(everything.contains("203.0.113.7".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_ipv6_subscriber_is_a_64() {
+        let one = subscriber("2001:db8::1".parse().unwrap());
+        assert_eq!(one, subscriber("2001:db8::ffff:1".parse().unwrap()));
+        assert_ne!(one, subscriber("2001:db8:0:1::1".parse().unwrap()));
+    }
+}
