@@ -1,0 +1,7 @@
+//! Entry point of the developer's tool.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fleet::command::main()
+}

@@ -1,0 +1,100 @@
+//! The command line of `ehub`, one file per command.
+
+mod demo;
+mod doctor;
+mod down;
+mod middleware;
+mod seed;
+mod status;
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::ui;
+
+/// Runs EnterpriseHub on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "cargo ehub", bin_name = "cargo ehub", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tells what this machine has, what it lacks, and what to do about it
+    Doctor,
+    /// Starts the middleware and all services; Ctrl-C stops them
+    Up(up::Args),
+    /// Stops everything that `up` has started
+    Down(down::Args),
+    /// Shows what runs and where
+    Status,
+    /// Registers, logs in, orders, pays and waits for the notification, on the running fleet
+    Demo(demo::Args),
+    /// Puts the demo products on sale; what exists stays as it is
+    Seed(seed::Args),
+    /// Provides middleware and runs every test of the workspace
+    Test(test::Args),
+    /// Runs the middleware alone
+    #[command(hide = true)]
+    Middleware(middleware::Args),
+}
+
+/// Parses the command line and runs the command.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            ui::error_line(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(async {
+        match command {
+            Command::Doctor => doctor::run(),
+            Command::Up(args) => up::run(&args).await,
+            Command::Down(args) => down::run(&args),
+            Command::Status => status::run(),
+            Command::Demo(args) => demo::run(&args).await,
+            Command::Seed(args) => seed::run(&args).await,
+            Command::Test(args) => test::run(&args).await,
+            Command::Middleware(args) => middleware::run(&args).await,
+        }
+    })
+}
+
+/// Resolves when somebody wants this process to end: Ctrl-C, `kill`, or a closed terminal.
+async fn interrupted() -> Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let signal = tokio::select! {
+        result = tokio::signal::ctrl_c() => result.map(|()| "Ctrl-C")?,
+        _ = terminate.recv() => "SIGTERM",
+        _ = hangup.recv() => "SIGHUP",
+    };
+    Ok(signal)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

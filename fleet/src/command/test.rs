@@ -1,0 +1,179 @@
+//! `ehub test`: every test of the workspace, on middleware of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus};
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+
+use super::interrupted;
+use super::middleware::test_variables;
+use crate::environment;
+use crate::layout::Layout;
+use crate::middleware::{Middleware, Plan, Site, plan};
+use crate::process::{Group, Reaper, identity};
+use crate::services::cargo;
+use crate::ui::{self, Progress};
+
+/// Set when somebody already provides the middleware; then none is started.
+const GIVEN: [&str; 4] =
+    ["EH_TEST_MYSQL_URL", "EH_TEST_REDIS_URL", "EH_TEST_AMQP_URL", "EH_TEST_CONSUL_URL"];
+
+/// Options of `test`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Test only these packages
+    #[arg(short, long = "package", value_name = "NAME")]
+    packages: Vec<String>,
+    /// Run only tests whose name contains one of these
+    filters: Vec<String>,
+    /// Passed to the test programs, after `--`
+    #[arg(last = true)]
+    options: Vec<String>,
+}
+
+pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    Reaper::install()?;
+    let start = Instant::now();
+    let progress = Progress::visible();
+    let layout = Layout::discover()?;
+    remove_leftovers(&layout)?;
+    let folder = test_folder(&layout).join(std::process::id().to_string());
+    let site = Site { layout: layout.with_state(folder.clone()), usual_ports: false };
+    let outcome = tokio::select! {
+        outcome = build_and_test(args, &site, &progress) => outcome,
+        signal = interrupted() => Err(anyhow!("interrupted by {}", signal?)),
+    };
+    remove(&site.layout)?;
+    let (outcome, elapsed) = (outcome?, ui::seconds(start.elapsed()));
+    if outcome.success() {
+        ui::line(&format!("\nAll tests passed ({elapsed})."));
+        Ok(ExitCode::SUCCESS)
+    } else {
+        ui::error_line(&format!("\nTests FAILED ({outcome}, {elapsed}); the names are above."));
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+async fn build_and_test(args: &Args, site: &Site, progress: &Progress) -> Result<ExitStatus> {
+    let root = site.layout.root();
+    let plan = plan::complete(&site.layout, Plan::detect_private, |text| progress.tell(text))?;
+    let step = progress.step("Building services and tests");
+    let built = run_cargo(root, &build_arguments(args), &[]).await?;
+    if !built.success() {
+        return Ok(built);
+    }
+    step.done("cargo build");
+    if GIVEN.iter().all(|name| environment::find(name).is_some()) {
+        progress.tell("using the middleware named by EH_TEST_*");
+        return run_cargo(root, &test_arguments(args), &[]).await;
+    }
+    let mut middleware = Middleware::provide(site, &plan, progress).await?;
+    let variables = test_variables(&middleware.addresses);
+    let outcome = run_cargo(root, &test_arguments(args), &variables).await;
+    let step = progress.step("Stopping the middleware");
+    middleware.stop().await?;
+    step.done("");
+    outcome
+}
+
+/// Everything that test runs write: a folder per run, and one per fleet.
+fn test_folder(layout: &Layout) -> PathBuf {
+    layout.root().join(".ehub/test")
+}
+
+/// Removes what killed runs and failed tests have left, unless another run is under way.
+fn remove_leftovers(layout: &Layout) -> Result<()> {
+    let Ok(entries) = fs::read_dir(test_folder(layout)) else {
+        return Ok(());
+    };
+    let folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let owner = |folder: &PathBuf| folder.file_name()?.to_str()?.parse().ok();
+    if folders.iter().filter_map(owner).any(|pid| identity(pid).is_some()) {
+        return Ok(());
+    }
+    folders.into_iter().try_for_each(|folder| remove(&layout.with_state(folder)))
+}
+
+/// Removes a folder of state with the containers that belong to it.
+fn remove(layout: &Layout) -> Result<()> {
+    crate::middleware::stop_containers(layout, true)?;
+    if layout.state().exists() {
+        fs::remove_dir_all(layout.state()).context("the tests' data cannot be removed")?;
+    }
+    Ok(())
+}
+
+async fn run_cargo(
+    root: &Path,
+    arguments: &[String],
+    variables: &[(&str, String)],
+) -> Result<ExitStatus> {
+    let mut command = cargo(root);
+    command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
+    Group::start(&mut command)?.wait().await
+}
+
+/// The end-to-end tests start the services' binaries.
+fn build_arguments(args: &Args) -> Vec<String> {
+    let mut arguments = words("build --all-features --bins --tests");
+    if args.packages.iter().any(|name| name == "fleet") {
+        arguments.extend(words("--workspace"));
+    } else {
+        arguments.extend(selection(args));
+    }
+    arguments
+}
+
+/// Tests that need middleware are marked as ignored, so that plain `cargo test` works without.
+fn test_arguments(args: &Args) -> Vec<String> {
+    let mut arguments = words("test --all-features --no-fail-fast");
+    arguments.extend(selection(args));
+    arguments.extend(words("-- --include-ignored"));
+    arguments.extend(args.options.iter().chain(&args.filters).cloned());
+    arguments
+}
+
+fn selection(args: &Args) -> Vec<String> {
+    if args.packages.is_empty() {
+        return words("--workspace");
+    }
+    args.packages.iter().flat_map(|name| ["--package".to_owned(), name.clone()]).collect()
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_tested_unless_told_otherwise() {
+        let args = Args { packages: vec![], filters: vec![], options: vec![] };
+        let expected = "test --all-features --no-fail-fast --workspace -- --include-ignored";
+        assert_eq!(test_arguments(&args).join(" "), expected);
+    }
+
+    #[test]
+    fn the_end_to_end_tests_get_their_services() {
+        let args = Args { packages: words("fleet"), filters: vec![], options: vec![] };
+        assert!(build_arguments(&args).contains(&"--workspace".to_owned()));
+        let args = Args { packages: words("chassis"), filters: vec![], options: vec![] };
+        assert!(!build_arguments(&args).contains(&"--workspace".to_owned()));
+    }
+
+    #[test]
+    fn packages_filters_and_options_are_passed_on() {
+        let args = Args {
+            packages: words("chassis proto"),
+            filters: words("outbox"),
+            options: words("--nocapture"),
+        };
+        let text = test_arguments(&args).join(" ");
+        assert!(text.contains("--package chassis --package proto -- "), "{text}");
+        assert!(text.ends_with("--include-ignored --nocapture outbox"), "{text}");
+    }
+}

@@ -1,0 +1,255 @@
+//! A private fleet for one test: own schemas, own name space in the broker, own Redis and Consul.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use fleet::{Fleet, FleetOptions};
+//!
+//! let mut fleet = Fleet::start(FleetOptions::default().replicas("order-service", 2)).await?;
+//! let customer = fleet.customer().await?;
+//! fleet.kill("order-service", 1)?;
+//! customer.get("/api/v1/orders").await?.require(200)?;
+//! fleet.finish().await
+//! # }
+//! ```
+//!
+//! MySQL and RabbitMQ are shared with other tests and come from `EH_TEST_MYSQL_URL` and
+//! `EH_TEST_AMQP_URL`, which `cargo ehub test` sets. A fleet ends with its test however that ends;
+//! only [`Fleet::finish`] also checks that it ended well.
+
+pub mod api;
+mod cleanup;
+mod options;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+use sqlx::{Connection, MySqlConnection};
+
+pub use self::api::{Api, Reply};
+pub use self::options::FleetOptions;
+use crate::layout::Layout;
+use crate::middleware::{Addresses, Part, RabbitMq, Server, Site, consul, redis};
+use crate::process::{Process, Reaper};
+use crate::schema::{self, Existing, Schema};
+use crate::services::{Service, Settings, Stack, StackPlan};
+use crate::ui::Progress;
+use crate::{environment, seed, wait};
+
+/// How long [`Fleet::eventually`] waits.
+const EVENTUALLY: Duration = Duration::from_secs(30);
+
+/// How long Redis or Consul may take to end.
+const SERVER_STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// A running fleet.
+#[derive(Debug)]
+pub struct Fleet {
+    stack: Stack,
+    broker: Option<RabbitMq>,
+    servers: Vec<Process>,
+    settings: Settings,
+    layout: Layout,
+    admin: String,
+}
+
+impl Fleet {
+    /// Starts a fleet and waits until every process is ready.
+    pub async fn start(options: FleetOptions) -> Result<Self> {
+        Reaper::install()?;
+        let prefix = format!("t{:08x}_", rand::random::<u32>());
+        let layout = Layout::discover()?;
+        let state = layout.root().join(".ehub/test/fleets").join(prefix.trim_end_matches('_'));
+        let layout = layout.with_state(state);
+        let site = Site { layout: layout.clone(), usual_ports: false };
+        let admin = required("EH_TEST_MYSQL_URL")?;
+        let broker =
+            if options.has_own_broker() { Some(RabbitMq::start_found(&site).await?) } else { None };
+        let (addresses, servers) = start_servers(&site, &options, &admin, broker.as_ref()).await?;
+        let schemas = schema::of_services(|name| Schema::private(&prefix, name));
+        schema::create(&admin, schemas.iter().map(|(_, schema)| schema), Existing::Reset).await?;
+        let namespace = prefix.trim_end_matches('_').to_owned();
+        let extra = options.variables();
+        let settings = Settings { addresses, schemas, namespace, extra };
+        let plan = StackPlan {
+            layout: layout.clone(),
+            binaries: binaries(&layout)?,
+            settings: settings.clone(),
+            replicas: options.replica_counts(),
+            usual_ports: false,
+        };
+        let stack = Stack::start(&plan, &Progress::silent()).await?;
+        Ok(Self { stack, broker, servers, settings, layout, admin })
+    }
+
+    /// A client without an account.
+    pub fn http(&self) -> Result<Api> {
+        Api::new(self.stack.gateway_url()?)
+    }
+
+    /// A client with a new customer's account.
+    pub async fn customer(&self) -> Result<Api> {
+        self.http()?.new_customer().await
+    }
+
+    /// A client with the administrator's account.
+    pub async fn admin(&self) -> Result<Api> {
+        self.http()?.login(seed::ADMIN_EMAIL, seed::ADMIN_PASSWORD).await
+    }
+
+    /// Puts the demo products on sale.
+    pub async fn seed(&self) -> Result<()> {
+        seed::products(&self.admin().await?).await.map(|_| ())
+    }
+
+    /// Kills a process as a crash would.
+    pub fn kill(&mut self, service: &str, replica: usize) -> Result<()> {
+        self.stack.instance(service, replica)?.process().kill()?;
+        Ok(())
+    }
+
+    /// Asks a process to end in order, and returns its exit code.
+    pub async fn terminate(&mut self, service: &str, replica: usize) -> Result<Option<i32>> {
+        let process = self.stack.instance(service, replica)?.process();
+        Ok(process.stop(Duration::from_secs(20)).await?.code())
+    }
+
+    /// Starts a process again and waits until it is ready.
+    pub async fn restart(&mut self, service: &str, replica: usize) -> Result<()> {
+        self.stack.restart(service, replica).await
+    }
+
+    /// Freezes a process: it keeps its connections and answers nothing.
+    pub fn pause(&mut self, service: &str, replica: usize) -> Result<()> {
+        self.stack.instance(service, replica)?.process().signal(Signal::SIGSTOP);
+        Ok(())
+    }
+
+    /// Lets a frozen process go on.
+    pub fn resume(&mut self, service: &str, replica: usize) -> Result<()> {
+        self.stack.instance(service, replica)?.process().signal(Signal::SIGCONT);
+        Ok(())
+    }
+
+    /// Takes the fleet's own Redis or Consul away for good.
+    pub async fn stop_server(&mut self, part: Part) -> Result<()> {
+        let name = part.to_string().to_lowercase();
+        let found = self.servers.iter().position(|server| server.name() == name);
+        let found = found.with_context(|| format!("the fleet has no {part} of its own"))?;
+        self.servers.remove(found).stop(SERVER_STOP_LIMIT).await?;
+        Ok(())
+    }
+
+    /// What a process has written so far.
+    pub fn logs(&mut self, service: &str, replica: usize) -> Result<String> {
+        Ok(self.stack.instance(service, replica)?.process().log_tail(usize::MAX))
+    }
+
+    /// Base address of a process' metrics and health.
+    pub fn internal_url(&mut self, service: &str, replica: usize) -> Result<String> {
+        Ok(self.stack.instance(service, replica)?.internal_url())
+    }
+
+    /// The API port of a process, for calls past the gateway.
+    pub fn port(&mut self, service: &str, replica: usize) -> Result<u16> {
+        Ok(self.stack.instance(service, replica)?.port)
+    }
+
+    /// Where the middleware of this fleet answers.
+    pub fn addresses(&self) -> &Addresses {
+        &self.settings.addresses
+    }
+
+    /// The name space in RabbitMQ and Redis.
+    pub fn namespace(&self) -> &str {
+        &self.settings.namespace
+    }
+
+    /// Takes the fleet's own broker away.
+    pub async fn stop_broker(&mut self) -> Result<()> {
+        self.own_broker()?.stop_node().await
+    }
+
+    /// Brings the fleet's own broker back.
+    pub async fn start_broker(&mut self) -> Result<()> {
+        self.own_broker()?.start_node().await
+    }
+
+    /// A connection to a service's schema under the service's own account.
+    pub async fn database(&self, service: &str) -> Result<MySqlConnection> {
+        let service = Service::find(service).context("no such service")?;
+        let (_, schema) = self
+            .settings
+            .schemas
+            .iter()
+            .find(|(owner, _)| *owner == service)
+            .with_context(|| format!("{} has no schema", service.name))?;
+        Ok(MySqlConnection::connect(&schema.url(&self.admin)?).await?)
+    }
+
+    /// Probes until the answer is there; for what happens after an event.
+    pub async fn eventually<T, F, Fut>(&self, what: &str, probe: F) -> Result<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<Option<T>>>,
+    {
+        wait::until(what, EVENTUALLY, probe).await
+    }
+
+    fn own_broker(&mut self) -> Result<&mut RabbitMq> {
+        self.broker.as_mut().context("ask for FleetOptions::own_broker to control the broker")
+    }
+}
+
+async fn start_servers(
+    site: &Site,
+    options: &FleetOptions,
+    admin: &str,
+    broker: Option<&RabbitMq>,
+) -> Result<(Addresses, Vec<Process>)> {
+    let consul = consul::start(site, &program(site, Part::Consul)?).await?;
+    let mut servers = consul.processes;
+    let redis = if options.has_redis() {
+        let Server { address, processes, .. } =
+            redis::start(site, &program(site, Part::Redis)?).await?;
+        servers.extend(processes);
+        address
+    } else {
+        redis::absent_address()?
+    };
+    let addresses = Addresses {
+        mysql: admin.to_owned(),
+        redis,
+        amqp: broker.map_or_else(|| required("EH_TEST_AMQP_URL"), |own| Ok(own.address.clone()))?,
+        amqp_management: broker.map_or_else(
+            || environment::find("EH_TEST_AMQP_MANAGEMENT_URL"),
+            |own| Some(own.management.clone()),
+        ),
+        consul: consul.address,
+    };
+    Ok((addresses, servers))
+}
+
+fn program(site: &Site, part: Part) -> Result<PathBuf> {
+    let found = part.find_program(&site.layout);
+    found.with_context(|| format!("{part} is not installed; run cargo ehub doctor"))
+}
+
+fn required(name: &str) -> Result<String> {
+    match environment::find(name) {
+        Some(value) => Ok(value),
+        None => bail!("{name} is not set; run this test with cargo ehub test"),
+    }
+}
+
+/// The binaries lie beside the folder of the running test's own binary.
+fn binaries(layout: &Layout) -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let beside = own.parent().and_then(|deps| deps.parent()).filter(|_| is_in_deps(&own));
+    Ok(beside.map_or_else(|| layout.binaries(false), PathBuf::from))
+}
+
+fn is_in_deps(program: &std::path::Path) -> bool {
+    program.parent().and_then(|folder| folder.file_name()).is_some_and(|name| name == "deps")
+}

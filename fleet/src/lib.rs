@@ -1,0 +1,33 @@
+//! The developer's tool (`ehub`) and the harness of the end-to-end tests.
+//!
+//! Both do the same work: provide the middleware, create schemas and accounts, run the services,
+//! wait until they are ready, and leave nothing behind. Reading order:
+//!
+//! 1. [`middleware`]: where MySQL, Redis, RabbitMQ and Consul come from;
+//! 2. [`schema`]: one schema and one account per service;
+//! 3. [`services`]: the six binaries, their environment and their life;
+//! 4. [`harness`]: a private fleet for one test;
+//! 5. [`local`]: the one fleet of this checkout, which `cargo ehub up` starts;
+//! 6. [`command`]: what `ehub` offers on the command line;
+//! 7. [`process`], [`port`], [`wait`], [`address`], [`layout`]: what all of them stand on.
+//!
+//! This crate depends neither on the chassis nor on a service, so that the tool builds on a
+//! machine where a service does not build yet.
+
+pub mod address;
+pub mod command;
+pub mod environment;
+pub mod harness;
+pub mod layout;
+pub mod local;
+pub mod middleware;
+pub mod port;
+pub mod process;
+pub mod random;
+pub mod schema;
+pub mod seed;
+pub mod services;
+pub mod ui;
+pub mod wait;
+
+pub use harness::{Fleet, FleetOptions};

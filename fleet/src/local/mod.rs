@@ -1,0 +1,148 @@
+//! The one fleet of this checkout: started by `cargo ehub up`, used by `demo`, ended by `down`.
+
+mod addresses;
+mod sweep;
+
+use std::fs::{self, File, TryLockError};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+pub use self::addresses::LocalAddresses;
+pub use self::sweep::{Swept, sweep};
+use crate::harness::Api;
+use crate::layout::Layout;
+use crate::middleware::{self, Middleware, Part, Plan, Site, plan};
+use crate::process::{Process, Record, Records, Spec};
+use crate::schema::{self, Existing, Schema};
+use crate::seed;
+use crate::services::{Instance, Profile, Service, Settings, Stack, StackPlan, build};
+use crate::ui::Progress;
+
+/// Name of the record of a tool that stays in the foreground.
+pub const SUPERVISOR: &str = "ehub";
+
+/// The running fleet; everything in it ends with this value unless detached.
+#[derive(Debug)]
+pub struct LocalFleet {
+    middleware: Middleware,
+    stack: Stack,
+    /// Where everything answers.
+    pub addresses: LocalAddresses,
+}
+
+impl LocalFleet {
+    /// From a bare machine to a seeded fleet.
+    pub async fn start(layout: &Layout, profile: Profile, progress: &Progress) -> Result<Self> {
+        let plan = plan::complete(layout, Plan::detect, |text| progress.tell(text))?;
+        let step = progress.step("Building the services");
+        build(layout.root(), profile).await?;
+        step.done("cargo build");
+        let site = Site { layout: layout.clone(), usual_ports: true };
+        let middleware = Middleware::provide(&site, &plan, progress).await?;
+        let settings = prepare_schemas(&plan, &middleware, progress).await?;
+        let stack_plan = StackPlan {
+            layout: layout.clone(),
+            binaries: layout.binaries(profile == Profile::Release),
+            settings,
+            replicas: [].into(),
+            usual_ports: true,
+        };
+        let stack = Stack::start(&stack_plan, progress).await?;
+        let addresses = LocalAddresses::of(&stack, &middleware.addresses)?;
+        tell_moved_ports(&stack, progress);
+        let start = Instant::now();
+        let admin = Api::new(&addresses.gateway)?;
+        let admin = admin.login(seed::ADMIN_EMAIL, seed::ADMIN_PASSWORD).await;
+        let admin = admin.context("the administrator cannot log in")?;
+        let created = seed::products(&admin).await?;
+        progress.note("Products", &format!("{created} new"), start.elapsed());
+        addresses.save(layout)?;
+        Ok(Self { middleware, stack, addresses })
+    }
+
+    /// Stops the services and then the private servers.
+    pub async fn stop(&mut self, layout: &Layout) -> Result<()> {
+        self.stack.stop().await?;
+        self.middleware.stop().await?;
+        middleware::stop_containers(layout, false)?;
+        LocalAddresses::forget(layout);
+        Ok(())
+    }
+
+    /// Lets everything run on after the tool has ended.
+    pub fn detach(&mut self) {
+        self.stack.detach();
+        self.middleware.detach();
+    }
+
+    /// Names and last words of processes that ended since the last look.
+    pub fn ended(&mut self) -> Vec<String> {
+        let services = self.stack.instances_mut().iter_mut().map(Instance::process);
+        let all = services.chain(self.middleware.processes_mut().iter_mut());
+        all.filter_map(|process| {
+            let was_running = process.is_running();
+            let status = process.exit_status().filter(|_| was_running)?;
+            let tail = process.log_tail(10);
+            Some(format!("{} ended: {status}; log: {}\n{tail}", process.name(), log(process)))
+        })
+        .collect()
+    }
+}
+
+fn log(process: &Process) -> String {
+    process.log().display().to_string()
+}
+
+/// Holds the lock of this checkout; `None` when another tool holds it.
+pub fn lock(layout: &Layout) -> Result<Option<File>> {
+    fs::create_dir_all(layout.state())?;
+    let file = File::create(layout.state().join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).context("the lock cannot be taken"),
+    }
+}
+
+/// Records this process, so that `down` can ask it to stop what it holds.
+pub fn record_supervisor(layout: &Layout) -> Result<()> {
+    let spec = Spec::new(SUPERVISOR, std::env::current_exe()?);
+    let record = Record::of(&spec, std::process::id(), layout.state())?;
+    Records::new(layout.records()).save(&record)
+}
+
+/// Whether every service of an earlier start still runs.
+pub fn is_running(layout: &Layout) -> Result<bool> {
+    let records = Records::new(layout.records()).list()?;
+    let is_alive = |service: &Service| {
+        records.iter().any(|record| record.name == service.name && record.is_alive())
+    };
+    Ok(Service::ALL.iter().all(is_alive))
+}
+
+async fn prepare_schemas(
+    plan: &Plan,
+    middleware: &Middleware,
+    progress: &Progress,
+) -> Result<Settings> {
+    let start = Instant::now();
+    let schemas = schema::of_services(Schema::development);
+    let admin = &middleware.addresses.mysql;
+    let existing = if plan.is_external(Part::MySql) { Existing::Keep } else { Existing::Reset };
+    schema::create(admin, schemas.iter().map(|(_, schema)| schema), existing).await?;
+    progress.note("Schemas and accounts", &schemas.len().to_string(), start.elapsed());
+    Ok(Settings {
+        addresses: middleware.addresses.clone(),
+        schemas,
+        namespace: "enterprisehub".to_owned(),
+        extra: seed::admin_variables(),
+    })
+}
+
+fn tell_moved_ports(stack: &Stack, progress: &Progress) {
+    for one in stack.instances().iter().filter(|one| one.port != one.service.port) {
+        let (name, usual) = (one.service.name, one.service.port);
+        progress.tell(&format!("port {usual} is taken: {name} listens on {}", one.port));
+    }
+}

@@ -1,0 +1,46 @@
+//! Builds the services with cargo.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Result, bail};
+use tokio::process::Command;
+
+use crate::environment;
+use crate::process::Group;
+
+/// How the services are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Quick to build.
+    Debug,
+    /// Quick to run.
+    Release,
+}
+
+/// The cargo that runs this tool, else the one on the PATH.
+pub fn cargo(root: &Path) -> Command {
+    let mut command =
+        Command::new(environment::find("CARGO").unwrap_or_else(|| "cargo".to_owned()));
+    command.current_dir(root).stdin(Stdio::null());
+    // Left by `cargo run`; they would tell the inner cargo about the outer one's package.
+    for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Builds the whole workspace: building one package alone would resolve other features and compile
+/// most dependencies a second time.
+pub async fn build(root: &Path, profile: Profile) -> Result<()> {
+    let mut command = cargo(root);
+    command.args(["build", "--workspace", "--bins"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    let status = Group::start(&mut command)?.wait().await?;
+    if !status.success() {
+        bail!("the services do not build ({status}); the compiler's message is above");
+    }
+    Ok(())
+}

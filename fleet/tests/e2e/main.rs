@@ -1,0 +1,14 @@
+//! End-to-end tests: real processes on real middleware, entered by the front door.
+//!
+//! Each test starts a fleet of its own through the harness, does what a client or a fault would do,
+//! and ends with `Fleet::finish`, which also checks that every event was published and that every
+//! process ended in order.
+
+mod broker;
+mod codes;
+mod faults;
+mod flows;
+mod payments;
+mod replicas;
+mod starting;
+mod support;

@@ -1,0 +1,78 @@
+//! What several tests ask of a fleet.
+
+use anyhow::{Context, Result};
+use fleet::Fleet;
+use fleet::harness::{Api, Reply};
+use serde_json::Value;
+
+/// The product that most tests order; see `fleet::seed`.
+pub(crate) const TEA: &str = fleet::seed::DEMO_SKU;
+
+/// A member that must be text.
+pub(crate) fn text(body: &Value, member: &str) -> Result<String> {
+    let value = body[member].as_str();
+    Ok(value.with_context(|| format!("no {member} in {body}"))?.to_owned())
+}
+
+/// Orders one piece of tea and returns the order, settled or not.
+pub(crate) async fn order(customer: &Api, payment_method: &str) -> Result<Value> {
+    customer.order(TEA, 1, payment_method).await?.require_any(&[201, 202])
+}
+
+/// Reads an order.
+pub(crate) async fn read(customer: &Api, order: &str) -> Result<Value> {
+    customer.get(&format!("/api/v1/orders/{order}")).await?.require(200)
+}
+
+/// Waits until an order has this status.
+pub(crate) async fn until_status(
+    fleet: &Fleet,
+    customer: &Api,
+    order: &str,
+    status: &str,
+) -> Result<Value> {
+    let what = format!("order {order} being {status}");
+    fleet
+        .eventually(&what, || async {
+            let found = read(customer, order).await?;
+            Ok((found["status"] == status).then_some(found))
+        })
+        .await
+}
+
+/// Waits until the customer was told of an event of a subject, and returns the notifications
+/// about it.
+pub(crate) async fn until_told(
+    fleet: &Fleet,
+    customer: &Api,
+    event: &str,
+    subject: &str,
+) -> Result<Vec<Value>> {
+    let what = format!("a notification of {event} about {subject}");
+    fleet
+        .eventually(&what, || async {
+            let told = told(customer, event, subject).await?;
+            Ok((!told.is_empty()).then_some(told))
+        })
+        .await
+}
+
+/// The customer's notifications of an event of a subject.
+pub(crate) async fn told(customer: &Api, event: &str, subject: &str) -> Result<Vec<Value>> {
+    let list = customer.get("/api/v1/notifications?page_size=100").await?.require(200)?;
+    let items = list["items"].as_array().context("no items")?;
+    let about = |item: &&Value| item["event"] == event && item["subject"] == subject;
+    Ok(items.iter().filter(about).cloned().collect())
+}
+
+/// Pieces of a product that can still be ordered.
+pub(crate) async fn stock(api: &Api, sku: &str) -> Result<i64> {
+    let product = api.get(&format!("/api/v1/products/{sku}")).await?.require(200)?;
+    product["stock"].as_i64().context("a product without stock")
+}
+
+/// Posts a step of an order under a fresh idempotency key.
+pub(crate) async fn step(api: &Api, order: &str, step: &str, body: &Value) -> Result<Reply> {
+    let key = fleet::harness::api::new_key();
+    api.post_once(&format!("/api/v1/orders/{order}/{step}"), &key, body).await
+}

@@ -1,0 +1,56 @@
+#!/bin/bash
+# Every check that a change has to pass, on a machine with nothing but Rust, a C compiler and the
+# package registries: what else is needed is installed by `cargo ehub test` or in a temporary folder.
+#
+# usage: scripts/ci.sh [STAGE...]      all stages by default
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}
+# Smaller build data, and nobody builds a change twice here.
+export CARGO_INCREMENTAL=0
+
+all_stages=(format scripts machine lint docs protocol test)
+
+stage_format() { cargo fmt --all --check; }
+
+stage_scripts() {
+    scripts/check-layers.sh --self-test 2>/dev/null
+    scripts/check-layers.sh
+    scripts/check-logs.sh
+}
+
+# Linting compiles everything, OpenSSL included, which needs perl and make.
+stage_machine() { scripts/install-middleware.sh; }
+
+stage_lint() { cargo clippy --workspace --all-targets --all-features -- -D warnings; }
+
+stage_docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features; }
+
+stage_protocol() {
+    if ! command -v npx >/dev/null; then
+        echo "npx is missing: buf, which checks proto/, comes from the npm registry. Install npm," >&2
+        echo "or leave this stage out: scripts/ci.sh ${all_stages[*]/protocol/}" >&2
+        return 1
+    fi
+    local folder buf_version=1.75.0
+    folder=$(mktemp -d)
+    npm install --silent --no-audit --no-fund --prefix "$folder" "@bufbuild/buf@$buf_version"
+    "$folder/node_modules/.bin/buf" lint proto
+    rm -rf "$folder"
+}
+
+stage_test() { cargo ehub test; }
+
+run_stage() {
+    local start=$SECONDS
+    printf '\n=== %s\n' "$1"
+    "stage_$1"
+    printf '=== %s: passed in %d s\n' "$1" "$((SECONDS - start))"
+}
+
+[ $# -gt 0 ] || set -- "${all_stages[@]}"
+for stage in "$@"; do
+    run_stage "$stage"
+done
+printf '\nAll stages passed in %d s.\n' "$SECONDS"
