@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use sqlx::mysql::MySqlConnectOptions;
 
 use super::Secret;
 
@@ -11,6 +12,7 @@ use super::Secret;
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseConfig {
     /// `mysql://account:password@host:port/schema`.
+    #[serde(deserialize_with = "mysql_url")]
     pub url: Secret,
     /// Connections held at most.
     pub max_connections: u32,
@@ -39,6 +41,18 @@ impl DatabaseConfig {
     }
 }
 
+/// The message repeats nothing of what was given: it may hold a password.
+fn mysql_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    let url = Secret::deserialize(deserializer)?;
+    let text = url.expose();
+    let has_scheme = text.starts_with("mysql://") || text.starts_with("mariadb://");
+    if has_scheme && text.parse::<MySqlConnectOptions>().is_ok() {
+        return Ok(url);
+    }
+    let message = "must have the form mysql://account:password@host:port/schema";
+    Err(serde::de::Error::custom(message))
+}
+
 impl Default for DatabaseConfig {
     /// Everything but the address, which every service states itself.
     fn default() -> Self {
@@ -48,6 +62,27 @@ impl Default for DatabaseConfig {
             acquire_timeout_ms: 500,
             statement_timeout_ms: 2_000,
             idle_ping_ms: 5_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(url: &str) -> Result<DatabaseConfig, String> {
+        serde_json::from_value(json!({"url": url})).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_addresses_of_mysql_are_accepted_and_none_is_repeated() {
+        assert!(read("mysql://hub:s3cret@127.0.0.1:3306/hub").is_ok());
+        assert!(read("mariadb://hub:s3cret@db/hub").is_ok());
+        for url in ["postgres://hub:s3cret@db/hub", "mysql:/hub:s3cret@db", "s3cret", ""] {
+            let refused = read(url).unwrap_err();
+            assert!(refused.contains("mysql://") && !refused.contains("s3cret"), "{refused}");
         }
     }
 }

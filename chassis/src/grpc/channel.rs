@@ -179,7 +179,8 @@ impl Inner {
     }
 
     fn no_endpoint(&self) -> Status {
-        tracing::warn!(peer = self.service, "no endpoint is known");
+        // Whoever asked for the call knows whether that is worth a warning.
+        tracing::debug!(peer = self.service, "no endpoint is known");
         Status::unavailable(format!("no endpoint of {} is known", self.service))
     }
 }

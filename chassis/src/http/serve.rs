@@ -64,6 +64,8 @@ pub async fn serve(
     // New connections are refused from here on, so that callers turn to another instance.
     drop(listener);
     tokio::select! {
+        // Connections that have ended by now are not cut.
+        biased;
         () = graceful.shutdown() => {}
         () = hard.cancelled() => tracing::warn!("connections cut at the drain deadline"),
     }

@@ -270,9 +270,13 @@ impl Internal {
     }
 
     async fn stop(mut self) {
-        // Nobody is owed an answer here; a scraper's idle connection must not delay the exit.
-        self.shutdown.force();
-        while self.tasks.join_next().await.is_some() {}
+        self.shutdown.begin();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        // Nobody is owed an answer here; a scraper's connection must not delay the exit for long.
+        if tokio::time::timeout(LET_GO, ended).await.is_err() {
+            self.shutdown.force();
+            while self.tasks.join_next().await.is_some() {}
+        }
     }
 }
 
