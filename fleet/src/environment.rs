@@ -11,6 +11,13 @@ pub fn find(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The names of all variables that begin with one of these.
+#[expect(clippy::disallowed_methods, reason = "as above")]
+pub fn names_with(prefixes: &[&str]) -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))).collect()
+}
+
 /// The folders in which a program is looked for: the given one, PATH, and where Debian keeps
 /// servers that an ordinary account has not on its PATH.
 pub fn program_folders(own: PathBuf) -> Vec<PathBuf> {

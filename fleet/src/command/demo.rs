@@ -73,7 +73,8 @@ async fn wait_until_paid(customer: &Api, id: &str) -> Result<()> {
         let reply = customer.get(&path).await?;
         Ok((reply.body["status"] == "PAID" || reply.status != 200).then_some(reply))
     });
-    let order = shown(paid.await?).require(200)?;
+    let paid = paid.await.context("payment may be held up; look at cargo ehub status")?;
+    let order = shown(paid).require(200)?;
     ui::line(&format!("    order {id} is {}", text(&order["status"])));
     Ok(())
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::layout::Layout;
 use crate::local;
 use crate::middleware::{Part, Plan, Source};
+use crate::process::{Record, Records};
 use crate::services::Service;
 use crate::{address, port, ui};
 
@@ -144,6 +145,10 @@ fn disk(layout: &Layout) -> Finding {
 fn ports(layout: &Layout) -> Result<Vec<Finding>> {
     if local::is_running(layout)? {
         return Ok(vec![Finding::new(Verdict::Good, "Fleet", "running; see cargo ehub status")]);
+    }
+    if Records::new(layout.records()).list()?.iter().any(Record::is_alive) {
+        let detail = "running in part; see cargo ehub status. cargo ehub up starts it anew";
+        return Ok(vec![Finding::new(Verdict::Note, "Fleet", detail)]);
     }
     let taken: Vec<String> = Service::ALL
         .iter()

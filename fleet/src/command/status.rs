@@ -22,6 +22,9 @@ pub(super) fn run() -> Result<ExitCode> {
         ui::line(&addresses.table());
     }
     let all_alive = records.iter().all(Record::is_alive);
+    if !all_alive {
+        ui::line("Something has ended; cargo ehub up starts the fleet anew and keeps its data.");
+    }
     Ok(if all_alive { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
@@ -52,7 +52,12 @@ impl LocalAddresses {
 
     /// The addresses of the last start.
     pub fn load(layout: &Layout) -> Result<Self> {
-        let text = fs::read(file(layout)).context("no fleet runs here; start it: cargo ehub up")?;
+        let text = match fs::read(file(layout)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                bail!("no fleet runs here; start it: cargo ehub up")
+            }
+            text => text.context("the addresses cannot be read")?,
+        };
         serde_json::from_slice(&text).context("the addresses cannot be read")
     }
 

@@ -23,8 +23,9 @@ pub fn cargo(root: &Path) -> Command {
     let mut command =
         Command::new(environment::find("CARGO").unwrap_or_else(|| "cargo".to_owned()));
     command.current_dir(root).stdin(Stdio::null());
-    // Left by `cargo run`; they would tell the inner cargo about the outer one's package.
-    for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
+    // Left by `cargo run`: they tell about the package of this tool, and a dependency whose build
+    // script watches them would be compiled anew each time cargo is called with and without.
+    for name in environment::names_with(&["CARGO_PKG_", "CARGO_MANIFEST_"]) {
         command.env_remove(name);
     }
     command
