@@ -516,10 +516,10 @@ mod tests {
         assert_eq!(*config.probe.events.lock().unwrap(), ["worker told to stop"]);
     }
 
-    #[tokio::test]
-    async fn a_request_that_outlives_the_deadline_is_cut() {
+    /// Stops a process whose request never ends; returns what was seen and what the client got.
+    async fn cut_request(drain_timeout_ms: u64) -> (Arc<Probe>, String) {
         let mut config = config(Build::Succeeds);
-        config.server.drain_timeout_ms = 50;
+        config.server.drain_timeout_ms = drain_timeout_ms;
         let (process, asked) = process(&config);
         let script = async {
             wait_until(config.server.internal_listen, "/readyz", "\"ready\"").await;
@@ -531,6 +531,12 @@ mod tests {
         };
         let (outcome, reply) = tokio::join!(process.stages::<Sample>(config.clone()), script);
         outcome.unwrap();
+        (config.probe.clone(), reply)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_outlives_the_deadline_is_cut() {
+        let (_, reply) = cut_request(50).await;
         assert_eq!(reply, "");
     }
 
@@ -555,22 +561,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_is_cut_leaves_the_tasks_their_time() {
-        let mut config = config(Build::Succeeds);
-        config.server.drain_timeout_ms = 400;
-        let (process, asked) = process(&config);
-        let script = async {
-            wait_until(config.server.internal_listen, "/readyz", "\"ready\"").await;
-            let stopping = async {
-                config.probe.request_entered.notified().await;
-                asked.cancel();
-            };
-            tokio::join!(ask(config.server.listen, "/"), stopping).0
-        };
-        let (outcome, reply) = tokio::join!(process.stages::<Sample>(config.clone()), script);
-        outcome.unwrap();
+        let (probe, reply) = cut_request(400).await;
         assert_eq!(reply, "");
         // At the hard token it would have been dropped without a word.
-        assert_eq!(*config.probe.events.lock().unwrap(), ["worker told to stop"]);
+        assert_eq!(*probe.events.lock().unwrap(), ["worker told to stop"]);
     }
 
     #[tokio::test]

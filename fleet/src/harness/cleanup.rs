@@ -6,9 +6,10 @@ use anyhow::{Context, Result, bail};
 use reqwest::Url;
 use serde_json::Value;
 use sqlx::Connection;
+use tokio::sync::Mutex;
 
 use super::{Fleet, SERVER_STOP_LIMIT};
-use crate::schema;
+use crate::{schema, wait};
 
 /// How long the relays may take to publish what the test has caused.
 const OUTBOX_LIMIT: Duration = Duration::from_secs(20);
@@ -42,21 +43,17 @@ impl Fleet {
     /// Waits until the broker has every event that a service has committed so far.
     pub async fn until_published(&self, service: &str) -> Result<()> {
         let what = format!("publishing everything in the outbox of {service}");
-        let mut connection = self.database(service).await?;
-        let mut waiting = i64::MAX;
-        let deadline = std::time::Instant::now() + OUTBOX_LIMIT;
-        while waiting > 0 && std::time::Instant::now() < deadline {
-            waiting = sqlx::query_scalar("SELECT COUNT(*) FROM outbox")
-                .fetch_one(&mut connection)
+        let connection = Mutex::new(self.database(service).await?);
+        wait::until(&what, OUTBOX_LIMIT, || async {
+            let mut connection = connection.lock().await;
+            let waiting: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outbox")
+                .fetch_one(&mut *connection)
                 .await
                 .with_context(|| what.clone())?;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        connection.close().await?;
-        if waiting > 0 {
-            bail!("{what}: {waiting} events are still waiting");
-        }
-        Ok(())
+            Ok((waiting == 0).then_some(()))
+        })
+        .await?;
+        Ok(connection.into_inner().close().await?)
     }
 
     /// A shared broker outlives the fleet; its queues must not.
