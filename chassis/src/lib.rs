@@ -8,7 +8,8 @@
 //! Modules in reading order: the life of a process ([`run`], [`shutdown`], [`health`],
 //! [`config`], [`telemetry`]), the vocabulary ([`error`], [`id`], [`clock`], [`page`]), the ways in
 //! and out ([`http`], [`grpc`], [`auth`], [`discovery`]), and state and events ([`db`], [`redis`],
-//! [`messaging`], [`outbox`], [`inbox`]).
+//! [`messaging`], [`outbox`], [`inbox`]). Tests of crashes mark their places by [`failpoint!`] and
+//! plant their bugs by [`mutant!`]; without the features of these names both are nothing.
 
 pub mod config;
 pub mod health;
@@ -33,8 +34,28 @@ pub mod messaging;
 pub mod outbox;
 pub mod redis;
 
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
+#[cfg(feature = "mutants")]
+pub mod mutant;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+
+/// Nothing: this build has no failpoints.
+#[cfg(not(feature = "failpoints"))]
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {};
+}
+
+/// False: this build has no planted bugs.
+#[cfg(not(feature = "mutants"))]
+#[macro_export]
+macro_rules! mutant {
+    ($name:literal) => {
+        false
+    };
+}
 
 #[doc(hidden)]
 pub mod __private {

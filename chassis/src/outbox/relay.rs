@@ -13,7 +13,8 @@ use crate::backoff::Backoff;
 use crate::config::OutboxConfig;
 use crate::db::Pool;
 use crate::error::Chain;
-use crate::messaging::{PublishError, Publisher};
+use crate::messaging::{OutboundMessage, PublishError, Publisher};
+use crate::{failpoint, mutant};
 
 /// Bounds of the pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -159,8 +160,10 @@ impl Relay {
         let oldest = store::oldest(connection, self.config.batch, self.held.keys());
         let rows = pool.bound(oldest).await?;
         let (ids, messages): (Vec<u64>, Vec<_>) = rows.into_iter().map(store::Row::split).unzip();
-        let results =
-            if messages.is_empty() { Vec::new() } else { self.publisher.publish(&messages).await };
+        if mutant!("outbox_cleared_before_confirm") {
+            pool.bound(store::delete(connection, &ids)).await?;
+        }
+        let results = publish(self.publisher.as_ref(), &messages).await;
         self.held.learn(&messages, &results);
         let confirmed = confirmed(&ids, &results);
         pool.bound(store::delete(connection, &confirmed)).await?;
@@ -227,6 +230,19 @@ async fn pause(pause: Duration, stop: &CancellationToken) {
         () = tokio::time::sleep(pause) => {}
         () = stop.cancelled() => {}
     }
+}
+
+async fn publish(
+    publisher: &dyn Publisher,
+    messages: &[OutboundMessage],
+) -> Vec<Result<(), PublishError>> {
+    if messages.is_empty() {
+        return Vec::new();
+    }
+    failpoint!("outbox.claimed");
+    let results = publisher.publish(messages).await;
+    failpoint!("outbox.confirmed");
+    results
 }
 
 /// Picks the rows whose publication the broker confirmed.

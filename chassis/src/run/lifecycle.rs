@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Endpoint, Host, Service};
 use crate::config::{BaseConfig, DiscoveryConfig, DiscoveryMode, Profile, ServerConfig};
 use crate::discovery::{self, Check, Registration};
+use crate::failpoint;
 use crate::grpc;
 use crate::http::{self, HttpServerConfig};
 use crate::shutdown::Shutdown;
@@ -191,6 +192,7 @@ async fn drain(
     deadline: Instant,
 ) -> anyhow::Result<()> {
     port.begin();
+    failpoint!("run.draining");
     if let Ok(Some(ended)) = timeout_at(deadline, serving.join_next()).await {
         return ended?;
     }

@@ -21,6 +21,7 @@ use super::broker::FIRST_PAUSE;
 use crate::backoff::Backoff;
 use crate::error::Chain;
 use crate::messaging::{Envelope, EnvelopeError, HandleError, Handler, trace};
+use crate::{failpoint, mutant};
 
 /// How many of the longest pauses an event is held before it is returned to the queue. With the
 /// default of ten seconds an outage of the database for a minute makes no dead letters.
@@ -94,6 +95,10 @@ impl Applier {
         if batch.len() == 0 {
             return Ok(());
         }
+        if mutant!("acknowledged_before_commit") {
+            self.acknowledge(&batch.tickets).await?;
+        }
+        failpoint!("consumer.received");
         match self.call(&batch.envelopes).await {
             Ok(()) => self.acknowledge(&batch.tickets).await,
             Err(failure) if batch.len() > 1 => {
@@ -156,6 +161,7 @@ impl Applier {
     /// One multiple acknowledgement covers everything delivered before it, so it is only right
     /// while nothing is held.
     async fn acknowledge(&self, tickets: &[Ticket]) -> lapin::Result<()> {
+        failpoint!("consumer.committed");
         if self.held.is_empty() && tickets.iter().all(|ticket| ticket.failures == 0) {
             if let Some(last) = tickets.last() {
                 last.acker.ack(BasicAckOptions { multiple: true }).await?;

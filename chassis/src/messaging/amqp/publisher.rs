@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::broker::{Claim, LinkError, within};
+use crate::failpoint;
 use crate::messaging::envelope::CONTENT_TYPE;
 use crate::messaging::trace::TRACEPARENT;
 use crate::messaging::{OutboundMessage, PublishError, Publisher};
@@ -85,6 +86,7 @@ impl AmqpPublisher {
                 Err(_) => Err(PublishError::Timeout),
             });
         }
+        failpoint!("outbox.published");
         let mut confirmations = Vec::with_capacity(batch.len());
         for sent in sent {
             confirmations.push(confirmation(deadline, sent?).await?);
