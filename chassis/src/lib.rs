@@ -33,6 +33,7 @@ pub mod inbox;
 pub mod messaging;
 pub mod outbox;
 pub mod redis;
+pub mod sweep;
 
 #[cfg(feature = "failpoints")]
 pub mod failpoint;

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 /// Names the environment variable with the name of the bug that is planted.
 pub const PLANTED: &str = "EH_MUTANT";
 
-static NAME: LazyLock<Option<String>> = LazyLock::new(planted);
+static NAME: LazyLock<Option<String>> = LazyLock::new(read);
 
 /// Whether this bug is planted: `if mutant!("acknowledge_before_commit") { … }`.
 #[macro_export]
@@ -23,14 +23,19 @@ macro_rules! mutant {
 
 /// See [`mutant!`](crate::mutant!).
 pub fn is_planted(name: &str) -> bool {
-    NAME.as_deref() == Some(name)
+    planted() == Some(name)
+}
+
+/// The bug that is planted, if there is one; to be passed on to processes that a test starts.
+pub fn planted() -> Option<&'static str> {
+    NAME.as_deref()
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "a test plants it; it is no part of the configuration"
 )]
-fn planted() -> Option<String> {
+fn read() -> Option<String> {
     std::env::var(PLANTED).ok()
 }
 

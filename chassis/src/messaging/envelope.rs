@@ -19,6 +19,9 @@ const MAX_BYTES: usize = 1 << 20;
 /// Longest id that is accepted; the tables that recognise repetitions by it have room for as much.
 const MAX_ID_BYTES: usize = 160;
 
+/// Longest name of an event that is accepted; it fits into an id, and tables have room for it.
+const MAX_EVENT_BYTES: usize = 80;
+
 const SPEC_VERSION: &str = "1.0";
 const DATA_CONTENT_TYPE: &str = "application/json";
 const TYPE_PREFIX: &str = "enterprisehub.";
@@ -60,6 +63,10 @@ pub enum EnvelopeError {
     /// Another version of CloudEvents.
     #[error("unknown event format version {0:?}")]
     SpecVersion(String),
+    /// Another version of the event, or no event of this fleet at all. Its reader may be older than
+    /// its producer: it is kept until there is one that knows it.
+    #[error("unknown type or version of event {0:?}")]
+    Type(String),
     /// The id is not one that every table and header can hold.
     #[error("the event's id is not 1 to {MAX_ID_BYTES} visible ASCII characters")]
     Id,
@@ -105,6 +112,9 @@ impl Envelope {
         if !is_id(&envelope.id) {
             return Err(EnvelopeError::Id);
         }
+        if !envelope.name().is_some_and(is_event) {
+            return Err(EnvelopeError::Type(envelope.type_.chars().take(MAX_ID_BYTES).collect()));
+        }
         Ok(envelope)
     }
 
@@ -115,8 +125,18 @@ impl Envelope {
 
     /// What happened, such as `order.paid`: the type without prefix and format version.
     pub fn event(&self) -> &str {
-        let name = self.type_.strip_prefix(TYPE_PREFIX).unwrap_or(&self.type_);
-        name.strip_suffix(TYPE_VERSION).unwrap_or(name)
+        self.name().unwrap_or(&self.type_)
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.type_.strip_prefix(TYPE_PREFIX)?.strip_suffix(TYPE_VERSION)
+    }
+
+    /// The trace id in [`Envelope::traceparent`], if there is a well-formed one.
+    pub fn trace_id(&self) -> Option<&str> {
+        let id = self.traceparent.as_deref()?.split('-').nth(1)?;
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (id.len() == 32 && id.bytes().all(is_hex)).then_some(id)
     }
 
     /// The routing key under which the event is published.
@@ -152,6 +172,10 @@ impl Envelope {
 
 fn is_id(id: &str) -> bool {
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_event(name: &str) -> bool {
+    (1..=MAX_EVENT_BYTES).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -206,6 +230,16 @@ mod tests {
         let json = paid().to_json().unwrap().replace("\"1.0\"", "\"2.0\"");
         let error = Envelope::from_json(json.as_bytes()).unwrap_err();
         assert!(matches!(error, EnvelopeError::SpecVersion(found) if found == "2.0"));
+    }
+
+    #[test]
+    fn another_version_of_an_event_is_refused() {
+        let long = format!("enterprisehub.{}.v1", "a".repeat(81));
+        for type_ in ["enterprisehub.order.paid.v2", "order.paid", "enterprisehub..v1", "", &long] {
+            let sent = Envelope { type_: type_.to_owned(), ..paid() }.to_json().unwrap();
+            let refused = Envelope::from_json(sent.as_bytes());
+            assert!(matches!(refused, Err(EnvelopeError::Type(_))), "{type_:?}");
+        }
     }
 
     #[test]

@@ -53,16 +53,39 @@ impl Program {
     ///
     /// When there is no such program.
     pub fn start_without_database(&self, settings: &[(&str, &str)]) -> Process {
+        self.spawn(&mut self.command(settings))
+    }
+
+    /// The same for a service with a database, built with `failpoints`: the process dies at the
+    /// points that are armed in `folder`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such program.
+    #[cfg(feature = "failpoints")]
+    pub fn start_armed(&self, settings: &[(&str, &str)], folder: &std::path::Path) -> Process {
+        let mut command = self.command(&[&PATIENT, settings].concat());
+        self.spawn(command.env(crate::failpoint::FOLDER, folder))
+    }
+
+    fn command(&self, settings: &[(&str, &str)]) -> Command {
         let settings = COMMON.iter().chain(settings);
-        let mut child = Command::new(self.path)
+        let mut command = Command::new(self.path);
+        command
             .env_clear()
             .envs(settings.map(|(key, value)| (format!("{}__{key}", self.env_prefix), *value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", self.path));
+            .kill_on_drop(true);
+        #[cfg(feature = "mutants")]
+        command.envs(crate::mutant::planted().map(|name| (crate::mutant::PLANTED, name)));
+        command
+    }
+
+    fn spawn(&self, command: &mut Command) -> Process {
+        let spawned = command.spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("{}: {error}", self.path));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Process { child, lines, log: Vec::new() }
     }
@@ -114,6 +137,16 @@ impl Process {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
         assert!(status.success(), "{status}");
         self.log
+    }
+
+    /// Waits until the process died without having been asked to end.
+    ///
+    /// # Panics
+    ///
+    /// When it goes on running.
+    pub async fn died(mut self) {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        assert!(!status.success(), "{status}");
     }
 
     /// Waits for a process that does not start; returns how it ended and what it said.

@@ -25,6 +25,7 @@ pub(super) struct Agent {
 }
 
 impl Agent {
+    #[expect(clippy::disallowed_methods, reason = "consulrs' HTTP client brings its own TLS")]
     pub(super) fn new(config: &DiscoveryConfig) -> Result<Self, RegistryError> {
         let http = reqwest_consul::Client::builder()
             // The agent adds up to a sixteenth to the wait, so that waiters do not return at once.

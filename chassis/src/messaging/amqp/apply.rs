@@ -198,6 +198,9 @@ impl Applier {
                 tracing::warn!(
                     event.id = %event, redeliveries, error = %Chain(reason), "event not applied yet"
                 );
+                if mutant!("failure_acknowledged") {
+                    return item.ticket.acker.ack(BasicAckOptions::default()).await.map(drop);
+                }
                 if item.ticket.age() >= self.pause_max.saturating_mul(PATIENCE) {
                     self.requeue(&item.ticket).await?;
                 } else {
