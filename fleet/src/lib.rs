@@ -9,7 +9,7 @@
 //! 4. [`harness`]: a private fleet for one test;
 //! 5. [`local`]: the one fleet of this checkout, which `cargo ehub up` starts;
 //! 6. [`command`]: what `ehub` offers on the command line;
-//! 7. [`process`], [`port`], [`wait`], [`address`], [`layout`]: what all of them stand on.
+//! 7. [`process`], [`port`], [`wait`], [`address`], [`http`], [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
 //! machine where a service does not build yet.
@@ -18,6 +18,7 @@ pub mod address;
 pub mod command;
 pub mod environment;
 pub mod harness;
+pub mod http;
 pub mod layout;
 pub mod local;
 pub mod middleware;

@@ -75,6 +75,7 @@ pub fn router(config: &Config, parts: Parts) -> anyhow::Result<Router> {
         trusted_proxies: config.trusted_proxies.clone(),
         request_timeout: config.server.request_timeout(),
         body_read_timeout: config.http.body_read_timeout(),
+        timeline_wait: config.http.timeline_wait(),
     });
     let routes = api::table().into_iter();
     let router = routes.fold(Router::new(), |router, route| route.mount(router, &gateway));

@@ -76,6 +76,8 @@ pub struct HttpConfig {
     pub max_body_bytes: usize,
     /// Time in which the whole body must have arrived.
     pub body_read_timeout_ms: u64,
+    /// Longest wait for what other services add to an order's timeline.
+    pub timeline_wait_ms: u64,
 }
 
 impl HttpConfig {
@@ -83,11 +85,16 @@ impl HttpConfig {
     pub fn body_read_timeout(&self) -> Duration {
         Duration::from_millis(self.body_read_timeout_ms)
     }
+
+    /// Longest wait for what other services add to an order's timeline.
+    pub fn timeline_wait(&self) -> Duration {
+        Duration::from_millis(self.timeline_wait_ms)
+    }
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { max_body_bytes: 1_048_576, body_read_timeout_ms: 8_000 }
+        Self { max_body_bytes: 1_048_576, body_read_timeout_ms: 8_000, timeline_wait_ms: 2_000 }
     }
 }
 

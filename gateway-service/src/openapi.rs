@@ -248,6 +248,7 @@ impl Problems {
 }
 
 fn problem(status: u16, codes: &[&str], is_limited: bool) -> Response {
+    let comes_again = codes.contains(&fleet::IDEMPOTENCY_IN_PROGRESS.reason);
     let codes: Vec<String> =
         codes.iter().map(|code| format!("[`{code}`](/docs/errors/{code})")).collect();
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
@@ -259,7 +260,7 @@ fn problem(status: u16, codes: &[&str], is_limited: bool) -> Response {
     if status == 401 {
         add_header(&mut response, "WWW-Authenticate");
     }
-    if [429, 503, 504].contains(&status) {
+    if comes_again || [429, 503, 504].contains(&status) {
         add_header(&mut response, "Retry-After");
     }
     response

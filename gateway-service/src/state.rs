@@ -21,6 +21,8 @@ pub struct Gateway {
     pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) request_timeout: Duration,
     pub(crate) body_read_timeout: Duration,
+    /// Longest wait for what other services add to an order's timeline.
+    pub(crate) timeline_wait: Duration,
 }
 
 /// The gateway as handlers hold it.

@@ -9,6 +9,7 @@ use chassis::grpc::GrpcApp;
 use chassis::messaging::amqp::Broker;
 use chassis::page::PageCodec;
 use chassis::run::{Endpoint, Host, Service};
+use chassis::sweep;
 use proto::notify::v1::notify_service_server::NotifyServiceServer;
 use tonic::service::Routes;
 
@@ -34,6 +35,7 @@ impl Service for App {
         if let Some(broker) = host.broker(&config.amqp).await? {
             consume(&broker, &service, &config, host);
         }
+        forget_old_receipts(&service, &config, host);
         let auth_service = host.channel("auth-service", &config.upstream);
         let keys = Arc::new(GrpcKeySource::new(auth_service, &config.token));
         let verifier = host.token_verifier(&config.token, keys);
@@ -44,15 +46,25 @@ impl Service for App {
 /// The use cases over MySQL.
 pub fn service(pool: Pool, clock: Arc<dyn Clock>) -> Arc<NotifyService> {
     let repository = Arc::new(MySqlRepository::new(pool));
-    Arc::new(NotifyService::new(repository.clone(), repository, clock))
+    Arc::new(NotifyService::new(repository, clock))
 }
 
 /// The gRPC face of the use cases.
 pub fn grpc_app(service: Arc<NotifyService>, verifier: Arc<Verifier>, config: &Config) -> GrpcApp {
-    let api = NotifyApi::new(service, PageCodec::new(&config.paging.secret));
+    let pages = PageCodec::new(&config.paging.secret);
+    let api = NotifyApi::new(service, pages, config.receipts.list_max);
     let server =
         NotifyServiceServer::new(api).max_decoding_message_size(config.server.max_message_bytes);
     GrpcApp::new(Routes::new(server)).auth(verifier).reflection(proto::FILE_DESCRIPTOR_SET)
+}
+
+fn forget_old_receipts(service: &Arc<NotifyService>, config: &Config, host: &Host) {
+    let (service, bounds) = (service.clone(), config.receipts.clone());
+    let (pause, stop) = (config.receipts.sweep_every(), host.shutdown().soft());
+    host.spawn("receipt sweep", async move {
+        let forget = || service.forget_receipts(bounds.keep(), bounds.sweep_batch);
+        sweep::repeat("receipts", pause, stop, forget).await;
+    });
 }
 
 fn consume(broker: &Broker, service: &Arc<NotifyService>, config: &Config, host: &Host) {

@@ -1,9 +1,12 @@
 //! The configuration of this service; `config/default.toml` documents every key.
 
+use std::time::Duration;
+
 use chassis::config::{
     AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, PagingConfig, Profile,
     RuntimeConfig, ServerConfig, TelemetryConfig, TokenConfig, UpstreamConfig,
 };
+use chrono::TimeDelta;
 use serde::Deserialize;
 
 /// Every section.
@@ -28,6 +31,50 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Page tokens.
     pub paging: PagingConfig,
+    /// What arrived.
+    pub receipts: ReceiptsConfig,
+}
+
+/// `[receipts]`: how long it is remembered which events arrived.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptsConfig {
+    /// Days for which the arrival of an event is remembered, at least 1.
+    pub keep_d: u32,
+    /// Pause between two sweeps of older ones, in seconds.
+    pub sweep_every_s: u64,
+    /// Most of them that one statement of a sweep forgets, at least 1.
+    pub sweep_batch: u32,
+    /// Most events that are listed of one subject, at least 1.
+    pub list_max: u32,
+}
+
+impl ReceiptsConfig {
+    /// How long an arrival is remembered.
+    pub fn keep(&self) -> TimeDelta {
+        TimeDelta::days(i64::from(self.keep_d))
+    }
+
+    /// Pause between two sweeps.
+    pub fn sweep_every(&self) -> Duration {
+        Duration::from_secs(self.sweep_every_s)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.keep_d == 0 {
+            return Err(ConfigError::value("receipts.keep_d", "must be at least 1"));
+        }
+        if self.sweep_every_s == 0 {
+            return Err(ConfigError::value("receipts.sweep_every_s", "must be at least 1"));
+        }
+        if self.sweep_batch == 0 {
+            return Err(ConfigError::value("receipts.sweep_batch", "must be at least 1"));
+        }
+        if self.list_max == 0 {
+            return Err(ConfigError::value("receipts.list_max", "must be at least 1"));
+        }
+        Ok(())
+    }
 }
 
 impl BaseConfig for Config {
@@ -48,6 +95,7 @@ impl BaseConfig for Config {
     }
 
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        self.receipts.validate()?;
         self.paging.validate(profile)
     }
 }

@@ -12,6 +12,10 @@ use serde::Deserialize;
 
 use crate::service::Policy;
 
+/// Shortest time for which idempotency keys are remembered, in hours: clients repeat calls for a
+/// day.
+const KEEP_MIN_H: u32 = 24;
+
 /// Everything that can be configured.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +56,8 @@ pub struct OrdersConfig {
     pub claim_lease_ms: u32,
     /// How long idempotency keys and applied events are remembered.
     pub keep_h: u32,
+    /// How much of what happened to an order is shown at most.
+    pub timeline_max: u32,
 }
 
 /// The background workers.
@@ -102,6 +108,7 @@ impl Config {
             recheck_max: millis(self.workers.recheck_max_ms),
             stuck_after: millis(self.workers.stuck_after_ms),
             keep: TimeDelta::hours(i64::from(self.orders.keep_h)),
+            timeline_max: self.orders.timeline_max,
             batch: self.workers.batch,
         }
     }
@@ -112,7 +119,7 @@ impl Config {
         [
             ("orders.ttl_s", orders.ttl_s.into()),
             ("orders.claim_lease_ms", orders.claim_lease_ms.into()),
-            ("orders.keep_h", orders.keep_h.into()),
+            ("orders.timeline_max", orders.timeline_max.into()),
             ("workers.batch", workers.batch.into()),
             ("workers.recovery_every_ms", workers.recovery_every_ms),
             ("workers.recheck_after_ms", workers.recheck_after_ms.into()),
@@ -141,10 +148,13 @@ impl BaseConfig for Config {
 
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.paging.validate(profile)?;
-        match self.positive().into_iter().find(|(_, value)| *value == 0) {
-            Some((key, _)) => Err(ConfigError::value(key, "must be at least 1")),
-            None => Ok(()),
+        if let Some((key, _)) = self.positive().into_iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::value(key, "must be at least 1"));
         }
+        if self.orders.keep_h < KEEP_MIN_H {
+            return Err(ConfigError::value("orders.keep_h", "must be at least 24"));
+        }
+        Ok(())
     }
 }
 
@@ -177,5 +187,18 @@ mod tests {
         config.workers.expiry_every_ms = 0;
         let refused = config.validate(Profile::Development).unwrap_err().to_string();
         assert!(refused.contains("workers.expiry_every_ms"), "{refused}");
+    }
+
+    #[test]
+    fn keys_are_remembered_for_a_day_at_least() {
+        let with = |keep_h| {
+            let mut config = defaults();
+            config.orders.keep_h = keep_h;
+            config.validate(Profile::Development)
+        };
+        assert!(with(24).is_ok());
+        for keep_h in [0, 1, 23] {
+            assert!(with(keep_h).unwrap_err().to_string().contains("orders.keep_h"));
+        }
     }
 }

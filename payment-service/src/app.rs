@@ -16,7 +16,9 @@ use tokio::sync::mpsc;
 
 use crate::api::callbacks::Courier;
 use crate::api::grpc::PaymentApi;
-use crate::api::{reconciler, sweeper};
+use crate::api::{ledger_walker, reconciler, sweeper};
+use crate::client::PaymentProvider;
+use crate::client::http::HttpProvider;
 use crate::client::simulated::mysql::MySqlChargeBook;
 use crate::client::simulated::{OutgoingCallback, SimulatedProvider};
 use crate::config::{Config, ProviderKind};
@@ -53,21 +55,36 @@ pub fn assemble(
     let secrets = config.callback.keys.iter().map(|key| key.expose().as_bytes());
     let keys = CallbackKeys::new(secrets).context("the keys of callbacks")?;
     let repository = MySqlPaymentRepository::new(pool.clone(), outbox.clone());
-    let (provider, outgoing) = match config.provider.kind {
-        ProviderKind::Simulated => {
-            let book = Arc::new(MySqlChargeBook::new(pool.clone()));
-            let delay = Duration::from_millis(config.provider.callback_delay_ms);
-            SimulatedProvider::new(book, clock.clone(), delay)
-        }
-    };
+    let (provider, outgoing) = provider(config, pool, clock)?;
     let service = Arc::new(PaymentService::new(
         Arc::new(repository),
-        Arc::new(provider),
+        provider,
         clock.clone(),
         (keys.clone(), config.policy()),
     ));
     let courier = Courier { service: service.clone(), keys, clock: clock.clone() };
     Ok(Assembly { service, courier, outgoing })
+}
+
+/// The configured provider, and where its callbacks come out if they do so in this process.
+fn provider(
+    config: &Config,
+    pool: &Pool,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<(Arc<dyn PaymentProvider>, mpsc::Receiver<OutgoingCallback>)> {
+    match config.provider.kind {
+        ProviderKind::Simulated => {
+            let book = Arc::new(MySqlChargeBook::new(pool.clone()));
+            let delay = Duration::from_millis(config.provider.callback_delay_ms);
+            let (provider, outgoing) = SimulatedProvider::new(book, clock.clone(), delay);
+            Ok((Arc::new(provider), outgoing))
+        }
+        ProviderKind::Http => {
+            // Its callbacks come in at the edge; the end of this channel tells the courier so.
+            let (_, nothing) = mpsc::channel(1);
+            Ok((Arc::new(HttpProvider::new(&config.provider.http())?), nothing))
+        }
+    }
 }
 
 /// The gRPC service over the use cases.
@@ -102,6 +119,8 @@ impl Service for App {
         }
         let interval = config.reconcile.interval();
         host.spawn("reconciler", reconciler::run(service.clone(), interval, soft()));
+        let every = config.ledger.every();
+        host.spawn("ledger walker", ledger_walker::run(service.clone(), every, soft()));
         let every = config.callback.sweep_every();
         host.spawn("callback sweeper", sweeper::run(service.clone(), every, soft()));
         host.spawn("simulated callbacks", courier.run(outgoing, soft()));

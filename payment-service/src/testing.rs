@@ -14,7 +14,9 @@ use crate::model::{
 };
 use crate::repository::Pauses;
 use crate::repository::memory::MemoryPaymentRepository;
-use crate::service::{Actor, CreatePayment, HandleCallback, PaymentService, Policy, UnlessKnown};
+use crate::service::{
+    Actor, CreatePayment, HandleCallback, PaymentService, Policy, ReviewPolicy, UnlessKnown,
+};
 
 /// The key that callbacks are signed with in tests.
 pub const CALLBACK_KEY: &str = "callback-key-for-tests-0123456789abcdef";
@@ -36,9 +38,22 @@ pub struct Bench {
 impl Bench {
     /// Payments reconciled in one go.
     pub const BATCH: u32 = 4;
+    /// Charges compared in one step.
+    pub const PAGE: u32 = 3;
 
     /// Connects the use cases to a provider that follows `script`.
     pub fn new(script: impl IntoIterator<Item = Step>) -> Self {
+        Self::with_policy(script, policy())
+    }
+
+    /// Like [`Bench::new`], with reports that end after `report_max` charges and payments.
+    pub fn with_report_max(report_max: u64) -> Self {
+        let policy = policy();
+        let review = ReviewPolicy { report_max, ..policy.review };
+        Self::with_policy([], Policy { review, ..policy })
+    }
+
+    fn with_policy(script: impl IntoIterator<Item = Step>, policy: Policy) -> Self {
         let repository = Arc::new(MemoryPaymentRepository::new());
         let provider = Arc::new(ScriptedProvider::new(script));
         let clock = Arc::new(FixedClock::default());
@@ -47,7 +62,7 @@ impl Bench {
             repository.clone(),
             provider.clone(),
             clock.clone(),
-            (keys.clone(), policy()),
+            (keys.clone(), policy),
         );
         Self { service, repository, provider, clock, keys }
     }
@@ -97,6 +112,14 @@ pub fn policy() -> Policy {
         callback_keep: TimeDelta::days(90),
         pauses: Pauses { first: Duration::from_secs(5), max: Duration::from_mins(1) },
         batch: Bench::BATCH,
+        callbacks_max: 100,
+        review: ReviewPolicy {
+            page: Bench::PAGE,
+            report_max: 2_000,
+            examples: 10,
+            grace: TimeDelta::minutes(2),
+            window: TimeDelta::days(7),
+        },
     }
 }
 

@@ -68,7 +68,7 @@ pub struct Api {
 impl Api {
     /// A client without an account.
     pub fn new(base: impl Into<String>) -> Result<Self> {
-        let client = reqwest::Client::builder().no_proxy().timeout(REQUEST_LIMIT).build()?;
+        let client = crate::http::client().timeout(REQUEST_LIMIT).build()?;
         Ok(Self { base: base.into(), client, token: None })
     }
 

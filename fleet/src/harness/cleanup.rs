@@ -82,6 +82,6 @@ impl Fleet {
 
 /// The account comes with the address.
 async fn request(method: reqwest::Method, url: Url) -> Result<reqwest::Response> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = crate::http::client().build()?;
     Ok(client.request(method, url).send().await?)
 }

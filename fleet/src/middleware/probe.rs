@@ -81,7 +81,7 @@ pub(super) async fn management(url: &Url) -> bool {
 
 /// Never through a proxy: the servers are on this machine or in its network.
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap_or_default()
+    crate::http::client().build().unwrap_or_default()
 }
 
 async fn connect(url: &Url, part: Part) -> Option<TcpStream> {

@@ -100,8 +100,7 @@ pub struct Stack {
 impl Stack {
     /// Starts everything at once and waits until all of it is ready.
     pub async fn start(plan: &StackPlan, progress: &Progress) -> Result<Self> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
+        let client = crate::http::client()
             .timeout(Duration::from_secs(2))
             .build()
             .context("no HTTP client")?;

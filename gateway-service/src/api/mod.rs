@@ -6,12 +6,14 @@ mod auth;
 mod docs;
 mod extract;
 mod json;
+mod language;
 mod notifications;
 mod object;
 mod orders;
 mod payments;
 mod probes;
 mod products;
+mod reconciliation;
 pub(crate) mod route;
 mod users;
 mod wire;
@@ -117,6 +119,7 @@ fn people_and_operators() -> Vec<Route> {
         Route::admin(routes!(admin::discard_dead_letter))
             .answers(&["DEAD_LETTER_NOT_FOUND", "DEAD_LETTER_DECIDED"]),
         Route::admin(routes!(admin::list_stuck_orders)),
+        Route::admin(routes!(reconciliation::compare)),
     ]
 }
 

@@ -33,7 +33,7 @@ impl From<pb::Money> for Money {
 }
 
 /// A moment: RFC 3339, UTC, milliseconds.
-#[derive(Debug, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 #[schema(value_type = String, format = DateTime, example = "2026-01-02T03:04:05.006Z")]
 pub(crate) struct Time(DateTime<Utc>);
 

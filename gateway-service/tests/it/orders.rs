@@ -82,6 +82,23 @@ async fn a_change_of_an_order_is_done_or_still_under_way() {
 }
 
 #[tokio::test]
+async fn a_repeated_answer_is_the_first_one_byte_for_byte() {
+    let gateway = Gateway::start().await;
+    for state in [OrderStatus::Created, OrderStatus::Paid] {
+        let answer = |replayed| {
+            let order = Some(samples::order(state));
+            Answer::reply(&order::CreateOrderResponse { order, replayed })
+        };
+        gateway.fleet.script("CreateOrder", [answer(false), answer(true)]);
+        let first = gateway.ask(place(&gateway)).await;
+        let again = gateway.ask(place(&gateway)).await;
+        assert_eq!((first.status, first.text()), (again.status, again.text()));
+        assert_eq!(first.header("location"), again.header("location"));
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    }
+}
+
+#[tokio::test]
 async fn an_order_reads_like_this() {
     let gateway = Gateway::start().await;
     let ask = Ask::get(&format!("/api/v1/orders/{ID}")).token(&gateway.customer());

@@ -15,7 +15,8 @@ pub(crate) const CUSTOMER: &str = "0190b6a0-0000-7000-8000-00000000000c";
 pub(crate) const ID: &str = "0190b6a0-0000-7000-8000-000000000001";
 
 /// 2026-01-02T03:04:05.006Z.
-const TIME: Option<Timestamp> = Some(Timestamp { seconds: 1_767_323_045, nanos: 6_000_000 });
+pub(crate) const TIME: Option<Timestamp> =
+    Some(Timestamp { seconds: 1_767_323_045, nanos: 6_000_000 });
 
 fn money() -> Money {
     Money { amount: 19_900, currency: "CNY".into() }
@@ -72,7 +73,7 @@ pub(crate) fn order(status: order::OrderStatus) -> order::Order {
     }
 }
 
-fn timeline_entry() -> order::TimelineEntry {
+pub(crate) fn timeline_entry() -> order::TimelineEntry {
     order::TimelineEntry {
         time: TIME,
         kind: "transition".into(),
@@ -82,6 +83,37 @@ fn timeline_entry() -> order::TimelineEntry {
         cause: "payment.succeeded".into(),
         payment_id: ID.into(),
         trace_id: String::new(),
+    }
+}
+
+pub(crate) fn callback() -> payment::CallbackReceipt {
+    payment::CallbackReceipt {
+        callback_id: "evt_1".into(),
+        payment_id: ID.into(),
+        r#type: "payment.succeeded".into(),
+        ruling: "APPLIED".into(),
+        deliveries: 2,
+        received_at: TIME,
+        last_received_at: TIME,
+    }
+}
+
+pub(crate) fn receipt() -> notify::EventReceipt {
+    let notice = notify::Notice {
+        notification_id: ID.into(),
+        channel: "in_app".into(),
+        created_at: TIME,
+        read_at: None,
+    };
+    notify::EventReceipt {
+        event_id: "order.paid:1".into(),
+        r#type: "order.paid".into(),
+        version: 2,
+        received_at: TIME,
+        last_received_at: TIME,
+        deliveries: 3,
+        trace_id: "0af7651916cd43dd8448eb211c80319c".into(),
+        notices: vec![notice],
     }
 }
 
@@ -201,7 +233,8 @@ fn order_answer(rpc: &str) -> Option<Vec<u8>> {
         "ShipOrder" => order::ShipOrderResponse { order: paid }.encode_to_vec(),
         "CompleteOrder" => order::CompleteOrderResponse { order: paid }.encode_to_vec(),
         "GetTimeline" => {
-            order::GetTimelineResponse { entries: vec![timeline_entry()] }.encode_to_vec()
+            let (entries, explanation) = (vec![timeline_entry()], None);
+            order::GetTimelineResponse { entries, truncated: false, explanation }.encode_to_vec()
         }
         "ListStuckOrders" => {
             order::ListStuckOrdersResponse { orders, next_page_token }.encode_to_vec()
@@ -216,7 +249,14 @@ fn payment_answer(rpc: &str) -> Option<Vec<u8>> {
             let (payment, attempts) = (Some(payment()), vec![payment()]);
             payment::GetPaymentResponse { payment, attempts }.encode_to_vec()
         }
+        "GetReconciliation" => {
+            let report = payment::GetReconciliationResponse::default();
+            payment::GetReconciliationResponse { compared_at: TIME, ..report }.encode_to_vec()
+        }
         "HandleCallback" => payment::HandleCallbackResponse {}.encode_to_vec(),
+        "ListCallbacks" => {
+            payment::ListCallbacksResponse { callbacks: vec![callback()] }.encode_to_vec()
+        }
         _ => return None,
     })
 }
@@ -236,6 +276,9 @@ fn notify_answer(rpc: &str) -> Option<Vec<u8>> {
         }
         "PutPreferences" => {
             notify::PutPreferencesResponse { preferences: vec![preference()] }.encode_to_vec()
+        }
+        "ListEventReceipts" => {
+            notify::ListEventReceiptsResponse { receipts: vec![receipt()] }.encode_to_vec()
         }
         "ListDeadLetters" => {
             let dead_letters = dead_letter.into_iter().collect();

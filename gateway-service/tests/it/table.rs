@@ -21,7 +21,7 @@ pub(crate) struct Row {
     pub(crate) template: &'static str,
     pub(crate) body: &'static str,
     pub(crate) status: u16,
-    /// The rpc that is called; empty for what the gateway answers alone.
+    /// The rpc that decides on the answer; empty for what the gateway answers alone.
     pub(crate) rpc: &'static str,
     /// The quota that is used; empty for what is not limited.
     pub(crate) quota: &'static str,
@@ -54,6 +54,15 @@ impl Row {
             Who::User => self.ask().token(&gateway.customer()),
             Who::Admin => self.ask().token(&gateway.admin()),
         }
+    }
+
+    /// Every rpc that is called.
+    pub(crate) fn rpcs(&self) -> impl Iterator<Item = &'static str> {
+        let beside: &[&str] = match self.rpc {
+            "GetTimeline" => &["ListCallbacks", "ListEventReceipts"],
+            _ => &[],
+        };
+        Some(self.rpc).filter(|rpc| !rpc.is_empty()).into_iter().chain(beside.iter().copied())
     }
 
     /// Whether the call may run twice, because it only reads or carries a key.
@@ -146,6 +155,7 @@ const OPERATORS: &[Line] = &[
         "",
     ),
     (Admin, "GET /api/v1/admin/stuck-orders", 200, "ListStuckOrders", "default", ""),
+    (Admin, "GET /api/v1/admin/reconciliation", 200, "GetReconciliation", "default", ""),
 ];
 
 const LOCAL: &[Line] = &[

@@ -57,24 +57,31 @@ struct Data {
     failure_reason: Option<String>,
 }
 
-/// Reads an envelope; `None` for an event that means nothing to this service.
+/// Reads an envelope. Of an event that means nothing to this service, such as one that a later
+/// version of its producer sends, it is known only that it arrived; `None` if not even that can be
+/// read from it.
 pub(super) fn read(envelope: &Envelope) -> Result<Option<Happening>, String> {
     let topic = Topic::find(envelope.event());
-    if topic.is_none() && envelope.event() != PROFILE_UPDATED {
-        return Ok(None);
-    }
-    let data: Data = envelope.decode().map_err(|error| error.to_string())?;
+    let is_understood = topic.is_some() || envelope.event() == PROFILE_UPDATED;
+    let data: Data = match envelope.decode() {
+        Ok(data) => data,
+        Err(error) if is_understood => return Err(error.to_string()),
+        Err(_) => return Ok(None),
+    };
+    let facts = Facts {
+        locale: data.locale.as_deref().map(Locale::from_tag),
+        display_name: data.display_name,
+        failure_reason: data.failure_reason,
+    };
     Ok(Some(Happening {
         event_id: envelope.id.clone(),
+        event: envelope.event().to_owned(),
+        trace_id: envelope.trace_id().unwrap_or_default().to_owned(),
         topic,
         subject: envelope.subject,
         version: data.version,
         user_id: UserId::from_uuid(data.user_id),
-        facts: Facts {
-            locale: data.locale.as_deref().map(Locale::from_tag),
-            display_name: data.display_name,
-            failure_reason: data.failure_reason,
-        },
+        facts: if is_understood { facts } else { Facts::default() },
     }))
 }
 
@@ -137,6 +144,21 @@ mod tests {
         assert!(matches!(outcome(defect), HandleError::Retry(_)));
         let invalid = Invalid::single("locale", "FORMAT", "must be a language tag");
         assert!(matches!(outcome(invalid.into()), HandleError::Poison(_)));
+    }
+
+    #[test]
+    fn of_an_unknown_event_it_is_known_that_it_arrived() {
+        let of = |data: Value| {
+            let time = chrono::DateTime::UNIX_EPOCH;
+            let event = Envelope::new("order-service", "order.lent", Uuid::nil(), 3, time, data);
+            read(&event.unwrap()).unwrap()
+        };
+        let user_id = Uuid::from_u128(1);
+        let seen = of(serde_json::json!({"user_id": user_id, "version": 3, "locale": "zh-CN"}));
+        let seen = seen.unwrap();
+        assert_eq!((seen.event.as_str(), seen.version, seen.topic), ("order.lent", 3, None));
+        assert_eq!(seen.facts, Facts::default(), "what it tells is not guessed");
+        assert_eq!(of(serde_json::json!({"lender": user_id})), None);
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use chassis::error::{Invalid, Validator};
 use chassis::grpc::timestamp;
 use proto::notify::v1 as pb;
+use uuid::Uuid;
 
-use crate::model::{DeadLetter, DeadLetterStatus, Notification, NotifyError, Preferences};
+use crate::model::{
+    DeadLetter, DeadLetterStatus, Notice, Notification, NotifyError, Preferences, Receipt,
+};
 
 const DEFAULT_PAGE_SIZE: u32 = 20;
 const MAX_PAGE_SIZE: u32 = 100;
@@ -33,6 +36,11 @@ pub(super) fn status_filter(status: i32) -> Result<Option<DeadLetterStatus>, Inv
     }
 }
 
+/// Reads the id of an aggregate.
+pub(super) fn subject(text: &str) -> Result<Uuid, Invalid> {
+    Uuid::try_parse(text).map_err(|_| Invalid::single("subject", "FORMAT", "must be a UUID"))
+}
+
 /// Reads preferences.
 pub(super) fn preferences(request: &pb::PutPreferencesRequest) -> Result<Preferences, NotifyError> {
     let switches = request.preferences.iter();
@@ -50,6 +58,33 @@ pub(super) fn switches(preferences: &Preferences) -> Vec<pb::Preference> {
             enabled: switch.enabled,
         })
         .collect()
+}
+
+impl From<Receipt> for pb::EventReceipt {
+    fn from(receipt: Receipt) -> Self {
+        let Receipt { arrival, last_received_at, deliveries, notices } = receipt;
+        Self {
+            event_id: arrival.event_id,
+            r#type: arrival.event,
+            version: arrival.version,
+            received_at: Some(timestamp(arrival.at)),
+            last_received_at: Some(timestamp(last_received_at)),
+            deliveries,
+            trace_id: arrival.trace_id,
+            notices: notices.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Notice> for pb::Notice {
+    fn from(notice: Notice) -> Self {
+        Self {
+            notification_id: notice.id.to_string(),
+            channel: notice.channel.as_str().to_owned(),
+            created_at: Some(timestamp(notice.created_at)),
+            read_at: notice.read_at.map(timestamp),
+        }
+    }
 }
 
 impl From<Notification> for pb::Notification {

@@ -21,12 +21,14 @@ type Reply<T> = Result<Response<T>, Status>;
 pub struct NotifyApi {
     service: Arc<NotifyService>,
     pages: PageCodec,
+    receipts_max: u32,
 }
 
 impl NotifyApi {
-    /// Serves this service, with page tokens signed by `pages`.
-    pub fn new(service: Arc<NotifyService>, pages: PageCodec) -> Self {
-        Self { service, pages }
+    /// Serves this service, with page tokens signed by `pages`; of one subject it lists up to
+    /// `receipts_max` events.
+    pub fn new(service: Arc<NotifyService>, pages: PageCodec, receipts_max: u32) -> Self {
+        Self { service, pages, receipts_max }
     }
 
     fn cursor<K>(&self, scope: &str, token: &str, key: fn(Uuid) -> K) -> Result<Option<K>, Status> {
@@ -51,6 +53,12 @@ fn admin<T>(request: &Request<T>) -> Result<UserId, Status> {
     let caller = Caller::from_request(request).map_err(|error| to_status(&error))?;
     caller.require_admin().map_err(|error| to_status(&error))?;
     Ok(UserId::from_uuid(caller.user_id))
+}
+
+/// Whose receipts a caller may see: all for an administrator.
+fn recipient<T>(request: &Request<T>) -> Result<Option<UserId>, Status> {
+    let caller = Caller::from_request(request).map_err(|error| to_status(&error))?;
+    Ok((!caller.is_admin()).then(|| UserId::from_uuid(caller.user_id)))
 }
 
 fn letter_id(id: &str) -> Result<DeadLetterId, NotifyError> {
@@ -148,6 +156,18 @@ impl Rpc for NotifyApi {
         let reading = consumer::read_bytes(&letter.payload);
         let replayed = self.service.replay_dead_letter(letter, reading, admin).await?;
         Ok(Response::new(pb::ReplayDeadLetterResponse { dead_letter: Some(replayed.into()) }))
+    }
+
+    #[instrument(name = "rpc.list_event_receipts", skip_all)]
+    async fn list_event_receipts(
+        &self,
+        request: Request<pb::ListEventReceiptsRequest>,
+    ) -> Reply<pb::ListEventReceiptsResponse> {
+        let only_of = recipient(&request)?;
+        let subject = convert::subject(&request.get_ref().subject).map_err(NotifyError::from)?;
+        let receipts = self.service.list_receipts(subject, only_of, self.receipts_max).await?;
+        let receipts = receipts.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListEventReceiptsResponse { receipts }))
     }
 
     #[instrument(name = "rpc.discard_dead_letter", skip_all)]

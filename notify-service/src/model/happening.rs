@@ -9,6 +9,8 @@ use super::{Locale, Topic, UserId};
 pub struct Happening {
     /// The event's id, unique and deterministic.
     pub event_id: String,
+    /// The event, such as `order.paid`.
+    pub event: String,
     /// What the user is told of; `None` when the event only tells this service something of them.
     pub topic: Option<Topic>,
     /// The aggregate it happened to.
@@ -17,6 +19,8 @@ pub struct Happening {
     pub version: u64,
     /// Who is told.
     pub user_id: UserId,
+    /// W3C trace id of the work that the event tells of; empty if there was none.
+    pub trace_id: String,
     /// What the wording needs.
     pub facts: Facts,
 }

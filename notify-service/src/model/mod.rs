@@ -1,4 +1,4 @@
-//! What notifications are: topics, wording, preferences, dead letters. Does no I/O.
+//! What notifications are: topics, wording, preferences, receipts, dead letters. Does no I/O.
 
 mod dead_letter;
 mod error;
@@ -6,6 +6,8 @@ mod happening;
 mod locale;
 mod notification;
 mod preference;
+mod receipt;
+mod sequence;
 mod template;
 mod topic;
 
@@ -15,5 +17,7 @@ pub use happening::{Facts, Happening};
 pub use locale::Locale;
 pub use notification::{Notification, NotificationId, UserId};
 pub use preference::{Channel, Preference, Preferences};
+pub use receipt::{Arrival, Notice, Receipt};
+pub use sequence::{Memory, Sequence, gapless, sequence};
 pub use template::{Wording, render};
 pub use topic::Topic;

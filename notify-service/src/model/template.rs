@@ -114,6 +114,8 @@ mod tests {
 
     fn happening(topic: Topic, facts: Facts) -> Happening {
         Happening {
+            event: topic.as_str().to_owned(),
+            trace_id: String::new(),
             event_id: format!("{}:x:1", topic.as_str()),
             topic: Some(topic),
             subject: Uuid::from_u128(7),

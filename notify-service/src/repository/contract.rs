@@ -1,5 +1,6 @@
 //! What every adapter of the ports promises; run over memory and over MySQL.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use chassis::testing::mysql::TestDatabase;
@@ -11,15 +12,16 @@ use super::memory::MemoryRepository;
 use super::mysql::{MIGRATOR, MySqlRepository};
 use super::{
     DeadLetterQuery, DeadLetterRepository, InboxQuery, Introduction, NotificationRepository,
+    ReceiptRepository,
 };
 use crate::model::{
-    Channel, DeadLetter, DeadLetterId, DeadLetterStatus, Facts, Happening, Locale, Notification,
-    Preferences, Topic, UserId, Verdict, render,
+    Arrival, Channel, DeadLetter, DeadLetterId, DeadLetterStatus, Facts, Happening, Locale,
+    Notification, Preferences, Topic, UserId, Verdict, render,
 };
 
-/// Both ports at once, as both adapters have them.
-trait Repository: NotificationRepository + DeadLetterRepository {}
-impl<R: NotificationRepository + DeadLetterRepository> Repository for R {}
+/// All ports at once, as both adapters have them.
+trait Repository: NotificationRepository + DeadLetterRepository + ReceiptRepository {}
+impl<R: NotificationRepository + DeadLetterRepository + ReceiptRepository> Repository for R {}
 
 /// Declares one test per case and adapter.
 macro_rules! contract {
@@ -55,6 +57,9 @@ contract!(
     of_preferences_put_at_once_one_stands_whole,
     preferences_leave_the_language_to_whoever_tells_it,
     more_rows_than_one_statement_takes_are_recorded,
+    deliveries_are_counted_by_event_and_listed_by_version,
+    old_arrivals_are_forgotten_in_portions,
+    what_is_forgotten_moves_the_beginning_of_memory_on,
     a_death_is_buried_once_and_listed_without_its_payload,
     a_dead_letter_is_decided_once,
 );
@@ -67,6 +72,8 @@ fn notification(user_id: UserId, event_id: &str) -> Notification {
     let topic = Topic::OrderPaid;
     let happening = Happening {
         event_id: event_id.to_owned(),
+        event: topic.as_str().to_owned(),
+        trace_id: String::new(),
         topic: Some(topic),
         subject: Uuid::from_u128(7),
         version: 2,
@@ -87,17 +94,17 @@ async fn listed(repository: &impl Repository, query: InboxQuery) -> Vec<Notifica
 async fn an_event_is_recorded_once(repository: &impl Repository) {
     let user = UserId::generate();
     let first = notification(user, "order.paid:1:2");
-    repository.record(std::slice::from_ref(&first), &[]).await.unwrap();
+    repository.record(std::slice::from_ref(&first), &[], &[]).await.unwrap();
     let again = [notification(user, "order.paid:1:2"), notification(user, "order.paid:2:2")];
-    repository.record(&again, &[]).await.unwrap();
+    repository.record(&again, &[], &[]).await.unwrap();
     assert_eq!(listed(repository, inbox(user)).await, [again[1].clone(), first]);
 }
 
 async fn an_inbox_is_listed_newest_first_and_belongs_to_one_user(repository: &impl Repository) {
     let (user, other) = (UserId::generate(), UserId::generate());
     let own = [notification(user, "a"), notification(user, "b"), notification(user, "c")];
-    repository.record(&own, &[]).await.unwrap();
-    repository.record(&[notification(other, "d")], &[]).await.unwrap();
+    repository.record(&own, &[], &[]).await.unwrap();
+    repository.record(&[notification(other, "d")], &[], &[]).await.unwrap();
     let top = listed(repository, InboxQuery { limit: 2, ..inbox(user) }).await;
     assert_eq!(top, [own[2].clone(), own[1].clone()]);
     let rest = listed(repository, InboxQuery { before: Some(own[1].id), ..inbox(user) }).await;
@@ -107,7 +114,7 @@ async fn an_inbox_is_listed_newest_first_and_belongs_to_one_user(repository: &im
 async fn a_read_mark_is_set_once_and_by_its_owner_only(repository: &impl Repository) {
     let user = UserId::generate();
     let unread = notification(user, "a");
-    repository.record(std::slice::from_ref(&unread), &[]).await.unwrap();
+    repository.record(std::slice::from_ref(&unread), &[], &[]).await.unwrap();
     let stranger = repository.mark_read(UserId::generate(), unread.id, now()).await.unwrap();
     assert_eq!(stranger, None);
     let marked = repository.mark_read(user, unread.id, now()).await.unwrap().unwrap();
@@ -121,11 +128,11 @@ async fn a_read_mark_is_set_once_and_by_its_owner_only(repository: &impl Reposit
 async fn a_newer_introduction_wins_whatever_the_order(repository: &impl Repository) {
     let user_id = UserId::generate();
     for (version, locale) in [(2, Locale::ZhCn), (1, Locale::En)] {
-        repository.record(&[], &[Introduction { user_id, locale, version }]).await.unwrap();
+        repository.record(&[], &[Introduction { user_id, locale, version }], &[]).await.unwrap();
     }
     assert_eq!(repository.recipients(&[user_id]).await.unwrap()[&user_id].locale, Locale::ZhCn);
     let newest = Introduction { user_id, locale: Locale::En, version: 3 };
-    repository.record(&[], &[newest]).await.unwrap();
+    repository.record(&[], &[newest], &[]).await.unwrap();
     assert_eq!(repository.recipients(&[user_id]).await.unwrap()[&user_id].locale, Locale::En);
     assert!(repository.recipients(&[]).await.unwrap().is_empty());
 }
@@ -164,15 +171,69 @@ async fn preferences_leave_the_language_to_whoever_tells_it(repository: &impl Re
         assert_eq!((known.version, known.locale), told);
         assert_eq!(known.preferences, muted);
         let introduction = Introduction { user_id, locale: Locale::ZhCn, version: 1 };
-        repository.record(&[], &[introduction]).await.unwrap();
+        repository.record(&[], &[introduction], &[]).await.unwrap();
     }
 }
 
 async fn more_rows_than_one_statement_takes_are_recorded(repository: &impl Repository) {
     let user = UserId::generate();
     let many: Vec<_> = (0..90).map(|at| notification(user, &format!("e{at}"))).collect();
-    repository.record(&many, &[]).await.unwrap();
+    repository.record(&many, &[], &[]).await.unwrap();
     assert_eq!(listed(repository, inbox(user)).await.len(), 90);
+}
+
+fn arrival(subject: u128, version: u64, at: DateTime<Utc>) -> Arrival {
+    let subject = Uuid::from_u128(subject);
+    Arrival {
+        event_id: format!("order.paid:{subject}:{version}"),
+        event: "order.paid".into(),
+        subject,
+        version,
+        user_id: UserId::from_uuid(Uuid::from_u128(9)),
+        trace_id: String::new(),
+        at,
+    }
+}
+
+async fn deliveries_are_counted_by_event_and_listed_by_version(repository: &impl Repository) {
+    let later = now() + Duration::seconds(5);
+    let first = [arrival(1, 2, now()), arrival(1, 1, now()), arrival(2, 1, now())];
+    repository.record(&[], &[], &first).await.unwrap();
+    repository.record(&[], &[], &[arrival(1, 1, later), arrival(1, 1, later)]).await.unwrap();
+    let event = first[1].event_id.as_str();
+    repository.record(&[notification(first[1].user_id, event)], &[], &[]).await.unwrap();
+    let receipts = repository.receipts(Uuid::from_u128(1), 10).await.unwrap();
+    let seen: Vec<_> = receipts
+        .iter()
+        .map(|one| (one.arrival.clone(), one.deliveries, one.last_received_at, one.notices.len()))
+        .collect();
+    let expected = [(first[1].clone(), 3, later, 1), (first[0].clone(), 1, now(), 0)];
+    assert_eq!(seen, expected);
+    assert_eq!(repository.receipts(Uuid::from_u128(1), 1).await.unwrap().len(), 1);
+    let memory = repository.memory(&[Uuid::from_u128(1), Uuid::from_u128(3)]).await.unwrap();
+    let counted = BTreeMap::from([(1, 3), (2, 1)]);
+    assert_eq!(memory.deliveries, BTreeMap::from([(Uuid::from_u128(1), counted)]));
+    assert!(repository.memory(&[]).await.unwrap().deliveries.is_empty());
+}
+
+async fn old_arrivals_are_forgotten_in_portions(repository: &impl Repository) {
+    let later = now() + Duration::seconds(5);
+    let all = [arrival(1, 1, now()), arrival(1, 2, now()), arrival(1, 3, later)];
+    repository.record(&[], &[], &all).await.unwrap();
+    assert_eq!(repository.forget_receipts(later, 1).await.unwrap(), 1);
+    assert_eq!(repository.forget_receipts(later, 5).await.unwrap(), 1);
+    assert_eq!(repository.forget_receipts(later, 5).await.unwrap(), 0);
+    let left = repository.receipts(Uuid::from_u128(1), 10).await.unwrap();
+    assert_eq!(left.iter().map(|one| one.arrival.version).collect::<Vec<_>>(), [3]);
+}
+
+async fn what_is_forgotten_moves_the_beginning_of_memory_on(repository: &impl Repository) {
+    let beginning = repository.memory(&[]).await.unwrap().since;
+    repository.forget_receipts(beginning - Duration::days(1), 5).await.unwrap();
+    assert_eq!(repository.memory(&[]).await.unwrap().since, beginning);
+    let later = beginning + Duration::days(1);
+    repository.forget_receipts(later, 5).await.unwrap();
+    assert_eq!(repository.memory(&[]).await.unwrap().since, later);
 }
 
 fn letter(payload: &[u8]) -> DeadLetter {

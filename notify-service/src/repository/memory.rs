@@ -5,14 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::{
     DeadLetterQuery, DeadLetterRepository, InboxQuery, Introduction, NotificationRepository,
-    Recipient,
+    ReceiptRepository, Recipient,
 };
 use crate::model::{
-    DeadLetter, DeadLetterId, Locale, Notification, NotificationId, NotifyError, Preferences,
-    UserId, Verdict,
+    Arrival, Channel, DeadLetter, DeadLetterId, Locale, Memory, Notice, Notification,
+    NotificationId, NotifyError, Preferences, Receipt, UserId, Verdict,
 };
 
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ struct State {
     locales: HashMap<UserId, (u64, Locale)>,
     preferences: HashMap<UserId, Preferences>,
     dead_letters: BTreeMap<DeadLetterId, ([u8; 32], DeadLetter)>,
+    receipts: BTreeMap<String, Receipt>,
+    remembers_since: DateTime<Utc>,
 }
 
 /// Both repositories over one state.
@@ -58,8 +61,20 @@ impl NotificationRepository for MemoryRepository {
         &self,
         notifications: &[Notification],
         introductions: &[Introduction],
+        arrivals: &[Arrival],
     ) -> Result<(), NotifyError> {
         let mut state = self.state();
+        for arrival in arrivals {
+            let receipt = state.receipts.entry(arrival.event_id.clone());
+            let receipt = receipt.or_insert_with(|| Receipt {
+                arrival: arrival.clone(),
+                last_received_at: arrival.at,
+                deliveries: 0,
+                notices: Vec::new(),
+            });
+            receipt.deliveries += 1;
+            receipt.last_received_at = arrival.at;
+        }
         for introduction in introductions {
             let told = (introduction.version, introduction.locale);
             let known = state.locales.entry(introduction.user_id).or_insert(told);
@@ -107,6 +122,57 @@ impl NotificationRepository for MemoryRepository {
     ) -> Result<(), NotifyError> {
         self.state().preferences.insert(user_id, preferences.clone());
         Ok(())
+    }
+}
+
+#[async_trait]
+impl ReceiptRepository for MemoryRepository {
+    async fn receipts(&self, subject: Uuid, limit: u32) -> Result<Vec<Receipt>, NotifyError> {
+        let state = self.state();
+        let mut found: Vec<Receipt> =
+            state.receipts.values().filter(|one| one.arrival.subject == subject).cloned().collect();
+        found.sort_by_key(|receipt| receipt.arrival.version);
+        found.truncate(limit as usize);
+        for receipt in &mut found {
+            let made = state
+                .notifications
+                .values()
+                .filter(|notification| notification.event_id == receipt.arrival.event_id);
+            receipt.notices = made.map(notice).collect();
+        }
+        Ok(found)
+    }
+
+    async fn memory(&self, subjects: &[Uuid]) -> Result<Memory, NotifyError> {
+        let state = self.state();
+        let mut deliveries = BTreeMap::<Uuid, BTreeMap<u64, u32>>::new();
+        for Receipt { arrival, deliveries: count, .. } in state.receipts.values() {
+            if subjects.contains(&arrival.subject) {
+                deliveries.entry(arrival.subject).or_default().insert(arrival.version, *count);
+            }
+        }
+        Ok(Memory { since: state.remembers_since, deliveries })
+    }
+
+    async fn forget_receipts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, NotifyError> {
+        let mut state = self.state();
+        state.remembers_since = state.remembers_since.max(before);
+        let old = state.receipts.values().filter(|receipt| receipt.last_received_at < before);
+        let old: Vec<_> =
+            old.take(limit as usize).map(|receipt| receipt.arrival.event_id.clone()).collect();
+        for id in &old {
+            state.receipts.remove(id);
+        }
+        Ok(old.len() as u64)
+    }
+}
+
+fn notice(notification: &Notification) -> Notice {
+    Notice {
+        id: notification.id,
+        channel: Channel::InApp,
+        created_at: notification.created_at,
+        read_at: notification.read_at,
     }
 }
 

@@ -14,10 +14,11 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::model::{
-    DeadLetter, DeadLetterId, DeadLetterStatus, Locale, Notification, NotificationId, NotifyError,
-    Preferences, UserId, Verdict,
+    Arrival, DeadLetter, DeadLetterId, DeadLetterStatus, Locale, Memory, Notification,
+    NotificationId, NotifyError, Preferences, Receipt, UserId, Verdict,
 };
 
 /// What is known of somebody who is told things.
@@ -62,12 +63,14 @@ pub trait NotificationRepository: Send + Sync {
     async fn recipients(&self, users: &[UserId])
     -> Result<HashMap<UserId, Recipient>, NotifyError>;
 
-    /// Stores notifications and introductions in one transaction. A notification whose event was
-    /// stored before is skipped, so the call may be repeated.
+    /// Stores notifications and introductions in one transaction, and counts the deliveries that
+    /// they come from. A notification whose event was stored before is skipped, so the call may be
+    /// repeated.
     async fn record(
         &self,
         notifications: &[Notification],
         introductions: &[Introduction],
+        arrivals: &[Arrival],
     ) -> Result<(), NotifyError>;
 
     /// Lists an inbox, newest first.
@@ -87,6 +90,21 @@ pub trait NotificationRepository: Send + Sync {
         user_id: UserId,
         preferences: &Preferences,
     ) -> Result<(), NotifyError>;
+}
+
+/// What arrived.
+#[async_trait]
+pub trait ReceiptRepository: Send + Sync {
+    /// Lists the events about a subject that arrived, with what was made of them, by version; at
+    /// most `limit`.
+    async fn receipts(&self, subject: Uuid, limit: u32) -> Result<Vec<Receipt>, NotifyError>;
+
+    /// Reads what is remembered of these subjects.
+    async fn memory(&self, subjects: &[Uuid]) -> Result<Memory, NotifyError>;
+
+    /// Forgets up to `limit` events that arrived last before `before`; returns how many. What is
+    /// older counts as forgotten from now on ([`Memory::since`]).
+    async fn forget_receipts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, NotifyError>;
 }
 
 /// A page of the dead letters.

@@ -1,5 +1,6 @@
 //! Use cases: keep events that could not be processed, and let administrators decide on each.
 
+use chassis::failpoint;
 use tracing::{info, instrument};
 
 use super::NotifyService;
@@ -84,6 +85,7 @@ impl NotifyService {
         }
         let happening = reading.map_err(|reason| NotifyError::ReplayFailed { reason })?;
         self.tell_users(happening.as_slice()).await?;
+        failpoint!("notify.replay.before_commit");
         self.decide(letter, DeadLetterStatus::Replayed, by).await
     }
 

@@ -3,13 +3,14 @@
 mod dead_letters;
 mod inbox;
 mod preferences;
+mod receipts;
 mod tell_users;
 
 use std::sync::Arc;
 
 use chassis::clock::Clock;
 
-use crate::repository::{DeadLetterRepository, NotificationRepository};
+use crate::repository::{DeadLetterRepository, NotificationRepository, ReceiptRepository};
 
 pub use dead_letters::BuriedMessage;
 
@@ -17,17 +18,22 @@ pub use dead_letters::BuriedMessage;
 pub struct NotifyService {
     notifications: Arc<dyn NotificationRepository>,
     dead_letters: Arc<dyn DeadLetterRepository>,
+    receipts: Arc<dyn ReceiptRepository>,
     clock: Arc<dyn Clock>,
 }
 
 impl NotifyService {
     /// Connects the use cases to their ports.
-    pub fn new(
-        notifications: Arc<dyn NotificationRepository>,
-        dead_letters: Arc<dyn DeadLetterRepository>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { notifications, dead_letters, clock }
+    pub fn new<R>(repository: Arc<R>, clock: Arc<dyn Clock>) -> Self
+    where
+        R: NotificationRepository + DeadLetterRepository + ReceiptRepository + 'static,
+    {
+        Self {
+            notifications: repository.clone(),
+            dead_letters: repository.clone(),
+            receipts: repository,
+            clock,
+        }
     }
 }
 
@@ -46,13 +52,15 @@ mod testing {
 
     pub(crate) fn service() -> NotifyService {
         let repository = Arc::new(MemoryRepository::default());
-        NotifyService::new(repository.clone(), repository, Arc::new(FixedClock::default()))
+        NotifyService::new(repository, Arc::new(FixedClock::default()))
     }
 
     pub(crate) fn happening(user_id: UserId, topic: Topic) -> Happening {
         let subject = Uuid::from_u128(chassis::id::new_id().as_u128());
         Happening {
             event_id: format!("{}:{subject}:1", topic.as_str()),
+            event: topic.as_str().to_owned(),
+            trace_id: String::new(),
             topic: Some(topic),
             subject,
             version: 1,

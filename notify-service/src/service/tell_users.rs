@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use tracing::instrument;
 
 use super::NotifyService;
-use crate::model::{Channel, Happening, Notification, NotifyError, UserId, render};
+use crate::model::{Arrival, Channel, Happening, Notification, NotifyError, UserId, render};
 use crate::repository::{Introduction, Recipient};
 
 impl NotifyService {
@@ -38,7 +38,11 @@ impl NotifyService {
                 })
             })
             .collect();
-        self.notifications.record(&notifications, &introductions).await
+        let arrivals: Vec<_> =
+            happenings.iter().map(|happening| Arrival::of(happening, now)).collect();
+        self.notifications.record(&notifications, &introductions, &arrivals).await?;
+        self.note_sequence(&arrivals).await;
+        Ok(())
     }
 
     async fn recipients_of(

@@ -66,6 +66,10 @@ impl Harness {
         EventHandler::new(self.service.clone()).handle(batch).await.unwrap();
     }
 
+    pub(crate) fn pool(&self) -> chassis::db::Pool {
+        self.database.pool()
+    }
+
     pub(crate) async fn finish(self) {
         self.database.finish().await;
     }

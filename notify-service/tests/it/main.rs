@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "what helpers of tests cannot do is a failed test")]
 
+mod crashes;
 mod dead_letters;
 mod harness;
 mod inbox;
+mod keys;
+mod poison;
+mod receipts;
 mod refusals;

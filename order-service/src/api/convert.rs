@@ -8,10 +8,10 @@ use proto::money::v1::Money as WireMoney;
 use proto::order::v1 as pb;
 
 use crate::model::{
-    Cart, Currency, IdempotencyKey, Item, Money, Order, OrderError, OrderId, OrderStatus,
+    Cart, Currency, IdempotencyKey, Item, Language, Money, Order, OrderError, OrderId, OrderStatus,
     PaymentMethod, Product, ProductDraft, Requester, Role, Sku, TimelineEntry, UserId,
 };
-use crate::service::{CancelOrder, CreateOrder, PayOrder, RefundOrder};
+use crate::service::{CancelOrder, CreateOrder, PayOrder, RefundOrder, Told};
 
 const PAGE_SIZE_DEFAULT: u32 = 20;
 const PAGE_SIZE_MAX: u32 = 100;
@@ -124,7 +124,25 @@ pub(super) fn order(order: &Order) -> pb::Order {
     }
 }
 
-pub(super) fn timeline_entry(entry: TimelineEntry) -> pb::TimelineEntry {
+/// What happened to an order, explained in a language.
+pub(super) fn timeline(told: Told, language: Language) -> pb::GetTimelineResponse {
+    let explanation = told.explanation.map(|explanation| pb::Explanation {
+        code: explanation.code.to_owned(),
+        text: explanation.text(language),
+        parameters: explanation
+            .parameters
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    });
+    pb::GetTimelineResponse {
+        entries: told.timeline.entries.into_iter().map(timeline_entry).collect(),
+        truncated: told.timeline.truncated,
+        explanation,
+    }
+}
+
+fn timeline_entry(entry: TimelineEntry) -> pb::TimelineEntry {
     pb::TimelineEntry {
         time: Some(timestamp(entry.time)),
         kind: entry.kind.as_str().to_owned(),

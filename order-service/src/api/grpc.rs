@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::convert;
-use crate::model::{OrderError, OrderId, Requester, Sku};
+use crate::model::{Language, OrderError, OrderId, Requester, Sku};
 use crate::repository::StoredProduct;
 use crate::service::{ListOrders, OrderService};
 
@@ -197,9 +197,9 @@ impl Rpc for OrderApi {
     ) -> Result<Response<pb::GetTimelineResponse>, Status> {
         let requester = requester(&request)?;
         let id = order_id(&request.get_ref().order_id)?;
-        let entries = self.service.get_timeline(requester, id).await?;
-        let entries = entries.into_iter().map(convert::timeline_entry).collect();
-        Ok(Response::new(pb::GetTimelineResponse { entries }))
+        let told = self.service.get_timeline(requester, id).await?;
+        let language = Language::of(&request.get_ref().locale);
+        Ok(Response::new(convert::timeline(told, language)))
     }
 
     async fn list_stuck_orders(

@@ -19,6 +19,9 @@ use crate::model::{Outcome, PaymentCase, Refund};
 /// not) can still be stored and told.
 const RESERVE: Duration = Duration::from_millis(500);
 
+/// Why an attempt failed whose money went back before this service knew of it.
+const RETURNED: &str = "money_returned";
+
 /// payment-service, wherever its instances are.
 #[derive(Clone, Debug)]
 pub struct GrpcPaymentGateway {
@@ -51,6 +54,7 @@ impl GrpcPaymentGateway {
 
     async fn settle(
         &self,
+        case: &PaymentCase,
         request: CreatePaymentRequest,
     ) -> Result<PaymentStanding, OutcomeUnknown> {
         let payment = self
@@ -59,7 +63,7 @@ impl GrpcPaymentGateway {
                 async move { Ok(client.create_payment(request).await?.into_inner().payment) }
             })
             .await?;
-        Ok(standing(&payment))
+        Ok(standing(&payment, case))
     }
 }
 
@@ -67,12 +71,12 @@ impl GrpcPaymentGateway {
 impl PaymentGateway for GrpcPaymentGateway {
     #[instrument(name = "payment.pay", skip_all, fields(payment.id = %case.attempt.id))]
     async fn pay(&self, case: &PaymentCase) -> Result<PaymentStanding, OutcomeUnknown> {
-        self.settle(request(case)).await
+        self.settle(case, request(case)).await
     }
 
     #[instrument(name = "payment.close", skip_all, fields(payment.id = %case.attempt.id))]
     async fn close(&self, case: &PaymentCase) -> Result<PaymentStanding, OutcomeUnknown> {
-        self.settle(CreatePaymentRequest { only_settle: true, ..request(case) }).await
+        self.settle(case, CreatePaymentRequest { only_settle: true, ..request(case) }).await
     }
 
     #[instrument(name = "payment.refund", skip_all, fields(payment.id = %refund.payment_id))]
@@ -118,10 +122,16 @@ fn unknown(source: impl std::error::Error + Send + Sync + 'static) -> OutcomeUnk
     OutcomeUnknown { source: Box::new(source) }
 }
 
-/// Money that is on its way back was captured first; a state that this version does not know
-/// settles nothing.
-fn standing(payment: &Payment) -> PaymentStanding {
+/// Money that is on its way back was captured first. If this service never asked for it, because it
+/// does not know of the capture, the money is not the shop's all the same: the order is not paid by
+/// it. A state that this version does not know settles nothing.
+fn standing(payment: &Payment, case: &PaymentCase) -> PaymentStanding {
     match payment.status() {
+        PaymentStatus::Refunding | PaymentStatus::Refunded
+            if case.attempt.outcome.is_none() && case.refund.is_none() =>
+        {
+            PaymentStanding::Settled(Outcome::declined(RETURNED))
+        }
         PaymentStatus::Succeeded | PaymentStatus::Refunding | PaymentStatus::Refunded => {
             PaymentStanding::Settled(Outcome::Captured)
         }
@@ -137,6 +147,7 @@ fn standing(payment: &Payment) -> PaymentStanding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::fixtures;
 
     fn payment(status: i32) -> Payment {
         let failure_reason = "card_declined".to_owned();
@@ -145,14 +156,20 @@ mod tests {
 
     #[test]
     fn only_final_states_settle_a_payment() {
-        let settled = |status: PaymentStatus| standing(&payment(status.into()));
+        let mut case = fixtures::case_of(fixtures::order());
+        let of = |case: &PaymentCase, status: i32| standing(&payment(status), case);
+        let settled = |status: PaymentStatus| of(&case, status.into());
         let captured = PaymentStanding::Settled(Outcome::Captured);
         assert_eq!(settled(PaymentStatus::Succeeded), captured);
-        assert_eq!(settled(PaymentStatus::Refunding), captured);
+        let returned = PaymentStanding::Settled(Outcome::declined(RETURNED));
+        assert_eq!(settled(PaymentStatus::Refunding), returned);
+        assert_eq!(settled(PaymentStatus::Refunded), returned);
         let declined = PaymentStanding::Settled(Outcome::declined("card_declined"));
         assert_eq!(settled(PaymentStatus::Failed), declined);
         assert_eq!(settled(PaymentStatus::Initiated), PaymentStanding::Pending);
         assert_eq!(settled(PaymentStatus::Pending), PaymentStanding::Pending);
-        assert_eq!(standing(&payment(99)), PaymentStanding::Pending, "a state of a later version");
+        assert_eq!(of(&case, 99), PaymentStanding::Pending, "a state of a later version");
+        case.attempt.outcome = Some(Outcome::Captured);
+        assert_eq!(of(&case, PaymentStatus::Refunded.into()), captured);
     }
 }

@@ -3,6 +3,7 @@
 //! A decision is made on what was read, without a lock, and stored in one transaction that holds
 //! only if nothing moved since ([`Guard`]). When something did, it is read again and decided anew.
 
+use chassis::mutant;
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -55,11 +56,23 @@ pub enum Effect {
         payment_id: PaymentId,
         /// How it ended.
         outcome: Outcome,
+        /// Who learned of it.
+        actor: Actor,
     },
     /// Money is to go back. At most one request per payment.
-    RequestRefund(Refund),
+    RequestRefund {
+        /// The request.
+        refund: Refund,
+        /// Who asked for it, or learned that it is needed.
+        actor: Actor,
+    },
     /// Money went back.
-    SettleRefund(RefundId),
+    SettleRefund {
+        /// Which refund.
+        id: RefundId,
+        /// Who learned of it.
+        actor: Actor,
+    },
 }
 
 /// A decision, ready to be stored.
@@ -93,9 +106,21 @@ impl Change {
             .any(|effect| matches!(effect, Effect::Transition(_) | Effect::StartAttempt(_)))
     }
 
+    /// Whether the order moves to this state.
+    pub fn moves_to(&self, status: OrderStatus) -> bool {
+        self.effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Transition(step) if step.to == status))
+    }
+
+    /// Whether an attempt comes to its end.
+    pub fn settles_attempt(&self) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::SettleAttempt { .. }))
+    }
+
     /// Whether money is to go back.
     pub fn requests_refund(&self) -> bool {
-        self.effects.iter().any(|effect| matches!(effect, Effect::RequestRefund(_)))
+        self.effects.iter().any(|effect| matches!(effect, Effect::RequestRefund { .. }))
     }
 }
 
@@ -131,10 +156,12 @@ impl PaymentCase {
             }
             Outcome::Declined { reason } => self.order.decline(reason, actor, now),
         };
-        let mut change = decided.unwrap_or_else(|_| self.unwanted(outcome, now));
-        let settled =
-            Effect::SettleAttempt { payment_id: self.attempt.id, outcome: outcome.clone() };
-        change.effects.push(settled);
+        let mut change = decided.unwrap_or_else(|_| self.unwanted(outcome, actor, now));
+        change.effects.push(Effect::SettleAttempt {
+            payment_id: self.attempt.id,
+            outcome: outcome.clone(),
+            actor: actor.clone(),
+        });
         change
     }
 
@@ -157,26 +184,20 @@ impl PaymentCase {
             RefundReason::LateCapture | RefundReason::SurplusCapture => Ok(self.unchanged(now)),
         }
         .unwrap_or_else(|_| self.unchanged(now));
-        change.effects.push(Effect::SettleRefund(refund.id));
+        change.effects.push(Effect::SettleRefund { id: refund.id, actor: actor.clone() });
         change
     }
 
     /// The order's state has no use for the outcome: captured money goes back.
-    fn unwanted(&self, outcome: &Outcome, now: DateTime<Utc>) -> Change {
+    fn unwanted(&self, outcome: &Outcome, actor: &Actor, now: DateTime<Utc>) -> Change {
         let mut change = self.unchanged(now);
-        if *outcome == Outcome::Captured {
+        if *outcome == Outcome::Captured && !mutant!("late_capture_not_refunded") {
             let reason = match self.order.status {
                 OrderStatus::Cancelled | OrderStatus::Expired => RefundReason::LateCapture,
                 _ => RefundReason::SurplusCapture,
             };
-            change.effects.push(Effect::RequestRefund(Refund {
-                id: RefundId::generate(),
-                order_id: self.order.id,
-                payment_id: self.attempt.id,
-                reason,
-                done: false,
-                checks: 0,
-            }));
+            let refund = Refund::requested(self.order.id, self.attempt.id, reason);
+            change.effects.push(Effect::RequestRefund { refund, actor: actor.clone() });
         }
         change
     }
@@ -206,8 +227,8 @@ mod tests {
             Effect::ReleaseStock => "release stock",
             Effect::StartAttempt(_) => "start attempt",
             Effect::SettleAttempt { outcome, .. } => outcome.name(),
-            Effect::RequestRefund(refund) => refund.reason.as_str(),
-            Effect::SettleRefund(_) => "settle refund",
+            Effect::RequestRefund { refund, .. } => refund.reason.as_str(),
+            Effect::SettleRefund { .. } => "settle refund",
         };
         change.effects.iter().map(name).collect()
     }

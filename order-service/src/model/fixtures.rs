@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Actor, Attempt, Cart, Claim, Currency, Fingerprint, IdempotencyKey, Item, Money, Operation,
     Order, OrderId, OrderParts, OrderStatus, Outcome, PaymentCase, PaymentId, PaymentMethod,
-    Placement, ProductDraft, Refund, RefundId, RefundReason, Sku, UserId,
+    Placement, ProductDraft, Refund, RefundReason, Sku, UserId,
 };
 
 const EPOCH: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -95,14 +95,7 @@ pub fn case_in(status: OrderStatus) -> PaymentCase {
 
 /// A request to give the money of a case back.
 pub fn refund_of(case: &PaymentCase, reason: RefundReason) -> Refund {
-    Refund {
-        id: RefundId::generate(),
-        order_id: case.order.id,
-        payment_id: case.attempt.id,
-        reason,
-        done: false,
-        checks: 0,
-    }
+    Refund::requested(case.order.id, case.attempt.id, reason)
 }
 
 /// A claim of a key that nobody else uses.

@@ -5,9 +5,12 @@
 
 mod attempt;
 mod cart;
+mod chain;
 mod change;
 mod currency;
+mod diagram;
 mod error;
+mod explanation;
 #[cfg(any(test, feature = "testing"))]
 pub mod fixtures;
 mod history;
@@ -22,10 +25,13 @@ mod state;
 
 pub use attempt::{Attempt, Outcome, PaymentId, PaymentMethod};
 pub use cart::{Cart, Line};
+pub use chain::{HistoryRow, RowHash};
 pub use change::{Change, Effect, Guard, PaymentCase, Transition};
 pub use currency::Currency;
+pub use diagram::mermaid;
 pub use error::{CODES, Cause, OrderError};
-pub use history::{Actor, TimelineEntry, TimelineKind};
+pub use explanation::{Explanation, Language};
+pub use history::{Actor, Mark, Timeline, TimelineEntry, TimelineKind};
 pub use idempotency::{Claim, Fingerprint, IdempotencyKey, KeyUse, Operation, StoredClaim};
 pub use money::{MAX_AMOUNT, Money};
 pub use order::{Item, Order, OrderId, OrderParts, UserId};

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Actor, Attempt, Change, Effect, Money, OrderError, OrderStatus, PaymentId, Refund, RefundId,
+    Actor, Attempt, Change, Effect, Money, OrderError, OrderStatus, PaymentId, Refund,
     RefundReason, Sku, Transition, Trigger,
 };
 
@@ -134,14 +134,8 @@ impl Order {
             status: self.status,
             trigger: Trigger::AskRefund,
         })?;
-        change.effects.push(Effect::RequestRefund(Refund {
-            id: RefundId::generate(),
-            order_id: self.id,
-            payment_id,
-            reason: RefundReason::CustomerRequest,
-            done: false,
-            checks: 0,
-        }));
+        let refund = Refund::requested(self.id, payment_id, RefundReason::CustomerRequest);
+        change.effects.push(Effect::RequestRefund { refund, actor: actor.clone() });
         Ok(change)
     }
 

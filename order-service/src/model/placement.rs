@@ -7,6 +7,9 @@ use super::{
     OrderId, OrderParts, OrderStatus, PaymentId, PaymentMethod, Product, Transition, UserId,
 };
 
+/// What the timeline shows as the cause of an order's first state.
+pub(super) const PLACED: &str = "order_placed";
+
 /// An order to be placed, before it has prices: they are read in the transaction that reserves the
 /// stock.
 #[derive(Clone, Debug)]
@@ -53,7 +56,7 @@ impl Placement {
         let placed = Transition {
             from: None,
             to: OrderStatus::Created,
-            cause: "order_placed",
+            cause: PLACED,
             actor: Actor::User(self.user_id),
         };
         Ok(Change {

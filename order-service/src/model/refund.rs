@@ -55,6 +55,13 @@ pub struct Refund {
     pub checks: u32,
 }
 
+impl Refund {
+    /// A request that nobody has answered yet.
+    pub fn requested(order_id: OrderId, payment_id: PaymentId, reason: RefundReason) -> Self {
+        Self { id: RefundId::generate(), order_id, payment_id, reason, done: false, checks: 0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

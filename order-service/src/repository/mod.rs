@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{
     Change, Claim, KeyUse, Order, OrderError, OrderId, OrderStatus, PaymentCase, PaymentId,
-    Placement, Product, ProductDraft, Refund, RefundId, Sku, StoredClaim, TimelineEntry, UserId,
+    Placement, Product, ProductDraft, Refund, RefundId, Sku, StoredClaim, Timeline, UserId,
 };
 
 /// The price list.
@@ -80,8 +80,8 @@ pub trait OrderRepository: Send + Sync {
     /// Lists a user's orders, newest first.
     async fn list_orders(&self, query: &OrderQuery) -> Result<Vec<Order>, OrderError>;
 
-    /// Tells what happened to an order, oldest first.
-    async fn list_timeline(&self, id: OrderId) -> Result<Vec<TimelineEntry>, OrderError>;
+    /// Tells what happened to an order lately: up to `limit` things, oldest first.
+    async fn find_timeline(&self, id: OrderId, limit: u32) -> Result<Timeline, OrderError>;
 
     /// Finds payments with their orders; unknown ones are left out.
     async fn find_cases(&self, ids: &[PaymentId]) -> Result<Vec<PaymentCase>, OrderError>;

@@ -1,5 +1,6 @@
 //! Answers of keyed calls: given once, repeated as often as asked.
 
+use chassis::failpoint;
 use chrono::TimeDelta;
 
 use super::{OrderService, ROUNDS, contended};
@@ -18,8 +19,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The answer of the call that did the work.
+    /// The answer of the call that did the work, which is stored by now.
     pub(super) fn first(order: Order) -> Self {
+        failpoint!("order.answer.stored");
         Self { order, replayed: false }
     }
 }

@@ -57,6 +57,7 @@ impl OrderService {
                 .map(|notice| effect(notice, cases.get(&notice.payment_id), now))
                 .collect();
             if self.ports.orders.save_events(&effects, now).await? == Saved::Done {
+                note_gaps(notices, &cases);
                 let changes = effects.iter().filter_map(|effect| effect.change.as_ref());
                 changes.for_each(|change| self.ring_for_refunds(change));
                 return Ok(());
@@ -64,6 +65,24 @@ impl OrderService {
         }
         Err(contended())
     }
+}
+
+/// Tells of events that came before the one that they follow. They have no effect; nor is anything
+/// lost by it, because recovery asks about an attempt until it is settled.
+fn note_gaps(notices: &[&PaymentNotice], cases: &HashMap<PaymentId, PaymentCase>) {
+    for notice in notices {
+        if cases.get(&notice.payment_id).is_some_and(|case| leaves_a_gap(&notice.news, case)) {
+            metrics::counter!("eh_event_gaps_total", "consumer" => "order-service").increment(1);
+            tracing::warn!(payment.id = %notice.payment_id, "event came before the one it follows");
+        }
+    }
+}
+
+/// Whether there must be an event that did not come yet: a payment tells of its end, which is its
+/// capture or decline, and only then of a refund. It tells of nothing in between, so that its
+/// versions may skip without anything missing.
+fn leaves_a_gap(news: &News, case: &PaymentCase) -> bool {
+    *news == News::Refunded && case.attempt.outcome.is_none()
 }
 
 fn turns(notices: &[PaymentNotice]) -> Vec<Vec<&PaymentNotice>> {
@@ -157,6 +176,37 @@ mod tests {
         world.service.apply_notices(&[captured(&order), refunded]).await.unwrap();
         world.service.request_refunds().await.unwrap();
         assert!(world.payments.refunded().is_empty(), "the refund is known to be done");
+    }
+
+    #[tokio::test]
+    async fn in_whatever_order_events_come_the_end_is_the_same() {
+        for [a, b, c] in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let world = World::with_product("TEA", 1990, 10).await;
+            let order = world.service.create_order(create("TEA", 1, "pm_never")).await.unwrap();
+            let order = order.order;
+            world.service.cancel_order(cancel(&order)).await.unwrap();
+            let told = [captured(&order), captured(&order), notice(&order, 4, News::Refunded)];
+            for at in [a, b, c] {
+                world.service.apply_notices(std::slice::from_ref(&told[at])).await.unwrap();
+            }
+            world.service.request_refunds().await.unwrap();
+            let case = world.case(order.payment_id.unwrap()).await;
+            assert_eq!(case.attempt.outcome, Some(Outcome::Captured));
+            assert!(case.refund.unwrap().done);
+            assert!(world.payments.refunded().len() <= 1);
+            assert_eq!(case.order.status, OrderStatus::Cancelled);
+            assert_eq!(world.stock("TEA").await, 10);
+        }
+    }
+
+    #[test]
+    fn only_a_refund_before_its_capture_leaves_a_gap() {
+        let mut case = fixtures::case_of(fixtures::order());
+        assert!(leaves_a_gap(&News::Refunded, &case));
+        assert!(!leaves_a_gap(&News::Settled(Outcome::Captured), &case));
+        case.attempt.outcome = Some(Outcome::Captured);
+        assert!(!leaves_a_gap(&News::Refunded, &case));
+        assert!(!leaves_a_gap(&News::Settled(Outcome::Captured), &case));
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ pub use apply_notices::{News, PaymentNotice};
 pub use cancel_order::CancelOrder;
 pub use create_order::CreateOrder;
 pub use pay_order::PayOrder;
-pub use read_orders::{ListOrders, Listing};
+pub use read_orders::{ListOrders, Listing, Told};
 pub use refund_order::RefundOrder;
 
 use crate::client::PaymentGateway;
@@ -78,6 +78,8 @@ pub struct Policy {
     pub stuck_after: TimeDelta,
     /// How long idempotency keys and applied events are remembered.
     pub keep: TimeDelta,
+    /// How much of what happened to an order is shown at most.
+    pub timeline_max: u32,
     /// How much a worker takes on at once; one that calls payment-service, a few at most.
     pub batch: u32,
 }
@@ -92,6 +94,7 @@ impl Default for Policy {
             recheck_max: TimeDelta::minutes(5),
             stuck_after: TimeDelta::seconds(30),
             keep: TimeDelta::hours(48),
+            timeline_max: 500,
             batch: 50,
         }
     }

@@ -3,7 +3,9 @@
 use tracing::instrument;
 
 use super::OrderService;
-use crate::model::{Order, OrderError, OrderId, OrderStatus, Requester, TimelineEntry, UserId};
+use crate::model::{
+    Explanation, Order, OrderError, OrderId, OrderStatus, Requester, Timeline, UserId,
+};
 use crate::repository::OrderQuery;
 
 /// One page of a list.
@@ -27,6 +29,15 @@ impl<T> Listing<T> {
     pub fn last(&self) -> Option<&T> {
         self.items.last().filter(|_| self.more)
     }
+}
+
+/// What happened to an order, and why it is in its state.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// What happened.
+    pub timeline: Timeline,
+    /// Why the order is in its state.
+    pub explanation: Option<Explanation>,
 }
 
 /// Which of their orders a user wants to see.
@@ -61,15 +72,17 @@ impl OrderService {
         Ok(Listing::cut(self.ports.orders.list_orders(&query).await?, list.size))
     }
 
-    /// Tells what happened to an order, oldest first.
+    /// Tells what happened to an order, and why it is in its state.
     #[instrument(name = "order.timeline", skip_all, fields(order.id = %id))]
     pub async fn get_timeline(
         &self,
         requester: Requester,
         id: OrderId,
-    ) -> Result<Vec<TimelineEntry>, OrderError> {
-        self.get_order_for(requester, id).await?;
-        self.ports.orders.list_timeline(id).await
+    ) -> Result<Told, OrderError> {
+        let (order, _) = self.get_order_for(requester, id).await?;
+        let timeline = self.ports.orders.find_timeline(id, self.policy.timeline_max).await?;
+        let explanation = Explanation::of(&timeline.entries, order.expires_at, self.now());
+        Ok(Told { timeline, explanation })
     }
 
     /// Lists orders whose payment is unsettled for longer than usual, oldest first.
@@ -101,11 +114,14 @@ mod tests {
         let world = World::with_product("TEA", 1990, 10).await;
         let order =
             world.service.create_order(create("TEA", 1, "pm_declined")).await.unwrap().order;
-        let entries = world.service.get_timeline(owner_of(&order), order.id).await.unwrap();
+        let told = world.service.get_timeline(owner_of(&order), order.id).await.unwrap();
+        assert_eq!(told.explanation.unwrap().code, "PAYMENT_DECLINED");
+        let entries = told.timeline.entries;
         let told: Vec<_> = entries.iter().map(|e| (e.kind.as_str(), e.to.as_str())).collect();
         let expected = [
             ("transition", "CREATED"),
             ("transition", "PAYMENT_FAILED"),
+            ("payment_attempt", "PENDING"),
             ("payment_attempt", "FAILED"),
         ];
         assert_eq!(told, expected);

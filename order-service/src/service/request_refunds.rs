@@ -1,6 +1,7 @@
 //! Giving money back.
 
 use chassis::error::Chain;
+use chassis::failpoint;
 use futures::future::join_all;
 use tracing::instrument;
 
@@ -25,7 +26,11 @@ impl OrderService {
     }
 
     async fn request_refund(&self, refund: &Refund) -> Result<(), OrderError> {
-        match self.ports.payments.refund(refund).await {
+        let answer = self.ports.payments.refund(refund).await;
+        if answer.is_ok() {
+            failpoint!("order.refund.answered");
+        }
+        match answer {
             Ok(RefundStanding::Done) => {
                 let case = self.get_case(refund.payment_id).await?;
                 let actor = Actor::system("refunds");

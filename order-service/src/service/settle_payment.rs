@@ -1,6 +1,7 @@
 //! Settling a payment: from what payment-service says to a stored decision.
 
 use chassis::error::Chain;
+use chassis::{failpoint, mutant};
 use chrono::{DateTime, Utc};
 
 use super::{Answer, OrderService, ROUNDS, contended};
@@ -17,10 +18,15 @@ impl OrderService {
         case: PaymentCase,
         claim: &Claim,
     ) -> Result<Answer, OrderError> {
-        let standing = self.ask(&case).await.unwrap_or_else(|unknown| {
+        failpoint!("order.pay.before_call");
+        let standing = under_way(self.ask(&case)).await.unwrap_or_else(|unknown| {
             tracing::warn!(payment.id = %case.attempt.id, error = %Chain(&unknown), "payment unsettled");
+            if mutant!("attempt_closed_on_timeout") {
+                return PaymentStanding::Settled(Outcome::declined("timeout"));
+            }
             PaymentStanding::Pending
         });
+        failpoint!("order.pay.answered");
         let actor = case.attempt.actor.clone();
         let settled = self.decide(case, KeyUse::Complete(claim), |case, now| match &standing {
             PaymentStanding::Settled(outcome) => case.settle(outcome, &actor, now),
@@ -89,6 +95,27 @@ impl OrderService {
         let found = self.ports.orders.find_cases(&[id]).await?;
         found.into_iter().next().ok_or(OrderError::OrderNotFound)
     }
+}
+
+/// Lets a test make the process die while a call to payment-service is under way.
+#[cfg(feature = "failpoints")]
+async fn under_way<T>(call: impl Future<Output = T>) -> T {
+    /// Long enough for the call to have left the process.
+    const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
+
+    let mut call = std::pin::pin!(call);
+    loop {
+        match tokio::time::timeout(LOOK_EVERY, &mut call).await {
+            Ok(answer) => return answer,
+            Err(_) => failpoint!("order.pay.in_call"),
+        }
+    }
+}
+
+/// The call as it is: this build has no failpoints.
+#[cfg(not(feature = "failpoints"))]
+fn under_way<F: Future>(call: F) -> F {
+    call
 }
 
 /// Tells a person when a payment says something else than it said before.

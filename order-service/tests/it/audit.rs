@@ -63,8 +63,29 @@ pub(crate) async fn of_stock(pool: &Pool, shelved: &BTreeMap<String, u32>) {
     }
 }
 
+/// Rows whose place in the chain does not follow from the row before them and from what they say:
+/// the documented format, computed by the server.
+pub(crate) const BROKEN_LINKS: &str = "SELECT COUNT(*) FROM order_history h LEFT JOIN order_history p \
+     ON p.order_id = h.order_id AND p.version = h.version - 1 \
+     WHERE NOT (h.prev_hash <=> p.hash AND h.hash <=> UNHEX(SHA2(CONCAT_WS('|', \
+     COALESCE(LOWER(HEX(h.prev_hash)), REPEAT('0', 64)), \
+     LOWER(INSERT(INSERT(INSERT(INSERT(HEX(h.order_id), \
+     9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-')), \
+     h.version, COALESCE(h.from_status, '-'), h.to_status, h.cause, h.actor, \
+     COALESCE(LOWER(INSERT(INSERT(INSERT(INSERT(HEX(h.payment_id), \
+     9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-')), '-'), \
+     h.trace_id, DATE_FORMAT(h.occurred_at, '%Y-%m-%dT%H:%i:%s.%fZ')), 256)))";
+
 /// What must not be there.
-const ODD: [(&str, &str); 12] = [
+const ODD: [(&str, &str); 14] = [
+    ("history rows that are not chained to the one before", BROKEN_LINKS),
+    (
+        "settlements that nobody made",
+        "SELECT (SELECT COUNT(*) FROM payment_attempts \
+         WHERE (settled_at IS NULL) <> (settled_by IS NULL)) \
+         + (SELECT COUNT(*) FROM refunds \
+         WHERE asked_by IS NULL OR (done_at IS NULL) <> (done_by IS NULL))",
+    ),
     (
         "orders whose total is not the sum of their items",
         "SELECT COUNT(*) FROM orders o WHERE NOT (o.total <=> \

@@ -109,8 +109,18 @@ impl Harness {
         user: User,
         id: &str,
     ) -> Result<Vec<pb::TimelineEntry>, RemoteError> {
-        let request = self.by(user, pb::GetTimelineRequest { order_id: id.to_owned() });
-        Ok(refused(self.client().get_timeline(request).await)?.entries)
+        Ok(self.explained(user, (id, "en")).await?.entries)
+    }
+
+    /// The timeline with the explanation in a language.
+    pub(crate) async fn explained(
+        &self,
+        user: User,
+        (id, locale): (&str, &str),
+    ) -> Result<pb::GetTimelineResponse, RemoteError> {
+        let (order_id, locale) = (id.to_owned(), locale.to_owned());
+        let request = self.by(user, pb::GetTimelineRequest { order_id, locale });
+        refused(self.client().get_timeline(request).await)
     }
 }
 

@@ -123,13 +123,17 @@ async fn closing_reads_what_was_started_and_ends_what_was_not() {
 }
 
 #[tokio::test]
-async fn money_on_its_way_back_was_captured_first() {
+async fn money_on_its_way_back_was_captured_first_and_pays_nothing_that_did_not_know_of_it() {
     let line = Line::open().await;
-    let case = case("pm_ok");
+    let mut case = case("pm_ok");
     let id = case.attempt.id.to_string();
     line.pay(&case).await.unwrap();
+    let returned = Some(PaymentStanding::Settled(Outcome::declined("money_returned")));
     for status in [PaymentStatus::Refunding, PaymentStatus::Refunded] {
         line.payments.decide(&id, status);
+        case.attempt.outcome = None;
+        assert_eq!(line.pay(&case).await, returned);
+        case.attempt.outcome = Some(Outcome::Captured);
         assert_eq!(line.pay(&case).await, CAPTURED);
     }
     line.payments.decide(&id, PaymentStatus::Initiated);

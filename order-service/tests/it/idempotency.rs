@@ -12,12 +12,12 @@ use crate::payments::Mood;
 const ORDERS: &str = "SELECT COUNT(*) FROM orders";
 
 /// What the first call answered, as a repetition answers it.
-fn again(first: &Answer) -> Answer {
+pub(crate) fn again(first: &Answer) -> Answer {
     Answer { replayed: true, ..first.clone() }
 }
 
 /// The answers to equal calls: one is the first, the others repeat it or are told that it runs.
-fn answered_or_running(answers: Vec<Result<Answer, RemoteError>>) -> Vec<Answer> {
+pub(crate) fn answered_or_running(answers: Vec<Result<Answer, RemoteError>>) -> Vec<Answer> {
     let (answered, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert!(refused.into_iter().all(|refusal| code(refusal) == "IDEMPOTENCY_IN_PROGRESS"));
     let answered: Vec<_> = answered.into_iter().map(Result::unwrap).collect();

@@ -4,14 +4,19 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what a test cannot go on without fails it")]
 
 mod audit;
+mod barrier;
 mod calls;
 mod cancelling;
 mod catalogue;
+mod chain;
+#[cfg(feature = "failpoints")]
+mod crashes;
 mod expiring;
 mod fulfilling;
 mod gateway;
 mod harness;
 mod idempotency;
+mod keys;
 mod notices;
 mod paying;
 mod payments;

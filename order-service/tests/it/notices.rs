@@ -161,8 +161,31 @@ async fn an_order_that_was_given_up_stays_so() {
     // Only what was captured goes back.
     assert_eq!(harness.payments.that_are(PaymentStatus::Refunded), [&*expired.payment_id]);
     let timeline = harness.timeline(alice, &expired.id).await.unwrap();
-    let refund = timeline.iter().find(|entry| entry.kind == "refund").unwrap();
+    let refund = timeline.iter().rfind(|entry| entry.kind == "refund").unwrap();
     assert_eq!((&*refund.to, &*refund.cause), ("SUCCEEDED", "late_capture"));
+    assert_eq!(harness.stock(TEA).await, STOCK);
+    harness.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn a_refund_that_is_told_before_its_capture_waits_for_it() {
+    let (harness, alice) = (Harness::start().await, User::customer());
+    let order = harness.place(alice, "pm_never").await;
+    harness.cancel(alice, cancel_of(&order)).await.unwrap();
+    harness.payments.decide(&order.payment_id, PaymentStatus::Succeeded);
+    let before = harness.timeline(alice, &order.id).await.unwrap();
+    harness.deliver(&[event("payment.refunded", &order, 5)]).await;
+    assert_eq!(harness.timeline(alice, &order.id).await.unwrap(), before, "nothing follows yet");
+    harness.deliver(&[event("payment.succeeded", &order, 3)]).await;
+    harness.service.request_refunds().await.unwrap();
+    assert_eq!(harness.payments.that_are(PaymentStatus::Refunded), [&*order.payment_id]);
+    assert_eq!(harness.get(&order.id).await.status(), OrderStatus::Cancelled);
+    // What came late or twice changes nothing any more.
+    harness.deliver(&[event("payment.succeeded", &order, 3)]).await;
+    harness.deliver(&[event("payment.failed", &order, 2)]).await;
+    let refunds = harness.payments.find(&order.payment_id).unwrap().refunds;
+    assert_eq!(refunds.len(), 1);
     assert_eq!(harness.stock(TEA).await, STOCK);
     harness.finish().await;
 }

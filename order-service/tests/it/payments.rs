@@ -271,4 +271,17 @@ impl PaymentService for Payments {
     ) -> Result<Response<pb::HandleCallbackResponse>, Status> {
         Err(Status::unimplemented("order-service calls nobody back"))
     }
+    async fn list_callbacks(
+        &self,
+        _: Request<pb::ListCallbacksRequest>,
+    ) -> Result<Response<pb::ListCallbacksResponse>, Status> {
+        Err(Status::unimplemented("order-service asks for no callbacks"))
+    }
+
+    async fn get_reconciliation(
+        &self,
+        _: Request<pb::GetReconciliationRequest>,
+    ) -> Result<Response<pb::GetReconciliationResponse>, Status> {
+        Err(Status::unimplemented("order-service does not reconcile"))
+    }
 }

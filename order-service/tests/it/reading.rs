@@ -2,6 +2,7 @@
 
 use chassis::error::{Kind, RemoteError};
 use proto::order::v1::{self as pb, OrderStatus};
+use proto::payment::v1::PaymentStatus;
 use tonic::Request;
 
 use crate::calls::{cancel_of, code, fields, key, payment_of, refund_of, refused};
@@ -128,22 +129,25 @@ async fn the_timeline_tells_who_did_what_and_when() {
     let expected = [
         ("transition", "", "CREATED", "order_placed", "user"),
         ("transition", "CREATED", "PAYMENT_FAILED", "payment.failed", "user"),
-        ("payment_attempt", "", "FAILED", "card_declined", "user"),
+        ("payment_attempt", "", "PENDING", "payment_attempted", "user"),
+        ("payment_attempt", "PENDING", "FAILED", "card_declined", "user"),
         ("transition", "PAYMENT_FAILED", "PAID", "payment.succeeded", "user"),
-        ("payment_attempt", "", "SUCCEEDED", "", "user"),
+        ("payment_attempt", "", "PENDING", "payment_attempted", "user"),
+        ("payment_attempt", "PENDING", "SUCCEEDED", "payment.succeeded", "user"),
         ("transition", "PAID", "REFUNDING", "refund_requested", "user"),
-        ("refund", "", "SUCCEEDED", "customer_request", "system"),
+        ("refund", "", "PENDING", "customer_request", "user"),
         ("transition", "REFUNDING", "REFUNDED", "payment.refunded", "system"),
+        ("refund", "PENDING", "SUCCEEDED", "customer_request", "system"),
     ];
     assert_eq!(told, expected);
     let owner = format!("user:{}", alice.id);
     assert!(entries.iter().all(|e| !e.actor.starts_with("user") || e.actor == owner));
     let payments: Vec<_> = entries.iter().map(|entry| &*entry.payment_id).collect();
-    let expected = [[&*order.payment_id; 3].as_slice(), &[&*paid.payment_id; 5]].concat();
+    let expected = [[&*order.payment_id; 4].as_slice(), &[&*paid.payment_id; 7]].concat();
     assert_eq!(payments, expected);
     let start = order.created_at.unwrap().seconds;
     let seconds: Vec<_> = entries.iter().map(|e| e.time.unwrap().seconds - start).collect();
-    assert_eq!(seconds, [0, 0, 0, 1, 1, 2, 2, 3]);
+    assert_eq!(seconds, [0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3]);
     harness.finish().await;
 }
 
@@ -154,7 +158,7 @@ async fn the_timeline_is_for_those_who_may_see_the_order() {
     let order = harness.place(alice, "pm_declined").await;
     harness.cancel(alice, cancel_of(&order)).await.unwrap();
     let own = harness.timeline(alice, &order.id).await.unwrap();
-    assert_eq!(own.len(), 4);
+    assert_eq!(own.len(), 5);
     assert_eq!(harness.timeline(harness.admin, &order.id).await, Ok(own));
     for (user, id, expected) in [
         (User::customer(), &*order.id, "ORDER_NOT_FOUND"),
@@ -163,5 +167,74 @@ async fn the_timeline_is_for_those_who_may_see_the_order() {
     ] {
         assert_eq!(code(harness.timeline(user, id).await), expected);
     }
+    harness.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn a_settlement_is_told_when_it_happened_and_by_whom() {
+    let (harness, alice) = (Harness::start().await, User::customer());
+    let order = harness.place(alice, "pm_never").await;
+    harness.payments.decide(&order.payment_id, PaymentStatus::Succeeded);
+    harness.recover_later().await;
+    let entries = harness.timeline(alice, &order.id).await.unwrap();
+    let start = order.created_at.unwrap().seconds;
+    let later = harness.policy.recheck_after.num_seconds();
+    let told: Vec<_> = entries
+        .iter()
+        .map(|e| (&*e.kind, &*e.to, e.time.unwrap().seconds - start, &*e.actor))
+        .collect();
+    let owner = format!("user:{}", alice.id);
+    let expected = [
+        ("transition", "CREATED", 0, &*owner),
+        ("payment_attempt", "PENDING", 0, &*owner),
+        ("transition", "PAID", later, "system:recovery"),
+        ("payment_attempt", "SUCCEEDED", later, "system:recovery"),
+    ];
+    assert_eq!(told, expected);
+    harness.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn the_explanation_speaks_the_readers_language() {
+    let (harness, alice) = (Harness::start().await, User::customer());
+    let order = harness.place(alice, "pm_declined").await;
+    let explain = async |locale| {
+        let told = harness.explained(alice, (&order.id, locale)).await.unwrap();
+        assert!(!told.truncated);
+        told.explanation.unwrap()
+    };
+    let english = explain("en").await;
+    assert_eq!(english.code, "PAYMENT_DECLINED");
+    assert_eq!(english.parameters["reason"], "card_declined");
+    let (reason, until) = (&english.parameters["reason"], &english.parameters["until"]);
+    let expected =
+        format!("The payment was declined ({reason}); the order can be paid until {until}.");
+    assert_eq!(english.text, expected);
+    let chinese = explain("zh-CN").await;
+    assert_eq!((&chinese.code, &chinese.parameters), (&english.code, &english.parameters));
+    assert_eq!(chinese.text, format!("付款被拒绝（{reason}）；订单可在 {until} 之前重新支付。"));
+    assert_eq!(explain("").await, english);
+    harness.cancel(alice, cancel_of(&order)).await.unwrap();
+    let cancelled = explain("en").await;
+    assert_eq!(cancelled.code, "CANCELLED_BY_CUSTOMER");
+    assert!(cancelled.text.ends_with("no money was taken."), "{}", cancelled.text);
+    harness.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn a_long_timeline_shows_what_happened_last() {
+    let harness = Harness::with(&[("ORDERS__TIMELINE_MAX", "4")]).await;
+    let alice = User::customer();
+    let order = harness.place(alice, "pm_declined").await;
+    harness.advance(chrono::TimeDelta::seconds(1));
+    harness.cancel(alice, cancel_of(&order)).await.unwrap();
+    let told = harness.explained(alice, (&order.id, "en")).await.unwrap();
+    let states: Vec<_> = told.entries.iter().map(|entry| &*entry.to).collect();
+    assert_eq!(states, ["PAYMENT_FAILED", "PENDING", "FAILED", "CANCELLED"]);
+    assert!(told.truncated);
+    assert_eq!(told.explanation.unwrap().code, "CANCELLED_BY_CUSTOMER");
     harness.finish().await;
 }

@@ -83,7 +83,7 @@ async fn a_payment_that_never_arrived_is_not_made_once_its_order_is_over() {
     {
         assert_eq!(harness.get(&order.id).await.status(), status);
         let timeline = harness.timeline(alice, &order.id).await.unwrap();
-        let attempt = timeline.iter().find(|entry| entry.kind == "payment_attempt").unwrap();
+        let attempt = timeline.iter().rfind(|entry| entry.kind == "payment_attempt").unwrap();
         assert_eq!((&*attempt.to, &*attempt.cause), ("FAILED", "order_closed"));
     }
     assert_eq!(harness.stock(TEA).await, STOCK);
@@ -210,5 +210,24 @@ async fn administrators_see_what_is_stuck_oldest_first() {
     assert_eq!(left, [expected[0].clone(), expected[2].clone()]);
     harness.advance(harness.policy.stuck_after);
     assert_eq!(stuck(&harness, harness.admin, 0, "").await.unwrap().0.last(), Some(&young));
+    harness.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn money_that_came_and_went_unnoticed_does_not_pay_the_order() {
+    let (harness, alice) = (Harness::start().await, User::customer());
+    let order = harness.place(alice, "pm_never").await;
+    harness.payments.decide(&order.payment_id, PaymentStatus::Refunded);
+    harness.deliver(&[event("payment.refunded", &order, 5)]).await;
+    harness.recover_later().await;
+    let failed = harness.get(&order.id).await;
+    assert_eq!(failed.status(), OrderStatus::PaymentFailed);
+    assert_eq!(failed.failure_reason, "money_returned");
+    // What comes late does not either.
+    harness.deliver(&[event("payment.succeeded", &order, 3)]).await;
+    assert_eq!(harness.get(&order.id).await, failed);
+    let paid = harness.pay(alice, payment_of(&order, "pm_ok")).await.unwrap().order;
+    assert_eq!(paid.status(), OrderStatus::Paid);
     harness.finish().await;
 }

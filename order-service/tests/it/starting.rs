@@ -23,24 +23,24 @@ use crate::harness::{PATIENCE, TEA, User};
 use crate::notices::event;
 use crate::payments::{Mood, Payments};
 
-const PROGRAM: Program =
+pub(crate) const PROGRAM: Program =
     Program { path: env!("CARGO_BIN_EXE_order-service"), env_prefix: App::ENV_PREFIX };
 
 /// A stand-in for auth-service, which publishes the key of an issuer.
 struct Keys(TestIssuer);
 
 /// An empty schema and the services that a process calls.
-struct World {
-    database: TestDatabase,
-    issuer: TestIssuer,
-    payments: Payments,
+pub(crate) struct World {
+    pub(crate) database: TestDatabase,
+    pub(crate) issuer: TestIssuer,
+    pub(crate) payments: Payments,
     auth_service: Server,
     payment_service: Server,
-    alice: User,
+    pub(crate) alice: User,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (issuer, payments) = (TestIssuer::new(), Payments::new());
         let keys = AuthServiceServer::new(Keys(issuer.clone()));
         let (_, auth_service) = serve(GrpcApp::new(tonic::service::Routes::new(keys))).await;
@@ -50,6 +50,15 @@ impl World {
     }
 
     fn start(&self, more: &[(&str, &str)]) -> Process {
+        self.start_by(more, |settings| PROGRAM.start(settings))
+    }
+
+    /// Starts a process with the settings of this world and more.
+    pub(crate) fn start_by(
+        &self,
+        more: &[(&str, &str)],
+        start: impl FnOnce(&[(&str, &str)]) -> Process,
+    ) -> Process {
         let auth_service = self.auth_service.address().to_string();
         let payment_service = self.payment_service.address().to_string();
         let settings = [
@@ -58,29 +67,33 @@ impl World {
             ("DISCOVERY__STATIC__PAYMENT_SERVICE", payment_service.as_str()),
             ("SERVER__REQUEST_TIMEOUT_MS", "30000"),
         ];
-        PROGRAM.start(&[&settings, more].concat())
+        start(&[&settings, more].concat())
     }
 
-    fn by<T>(&self, user: User, message: T) -> Request<T> {
+    pub(crate) fn by<T>(&self, user: User, message: T) -> Request<T> {
         user.by(&self.issuer, message)
     }
 
     /// A client of a process that has tea to sell, once it serves.
-    async fn shop(&self, process: &mut Process) -> OrderServiceClient<Channel> {
+    pub(crate) async fn shop(&self, process: &mut Process) -> OrderServiceClient<Channel> {
         let mut client = OrderServiceClient::new(process.serving().await);
         let tea = self.by(User::admin(), product(TEA, (1_990, "CNY"), 100));
         client.put_product(tea).await.unwrap();
         client
     }
 
-    async fn place(&self, client: &OrderServiceClient<Channel>, method: &str) -> pb::Order {
+    pub(crate) async fn place(
+        &self,
+        client: &OrderServiceClient<Channel>,
+        method: &str,
+    ) -> pb::Order {
         let request = self.by(self.alice, cart(&[(TEA, 1)], method));
         let reply = client.clone().create_order(request).await.unwrap();
         reply.into_inner().order.unwrap()
     }
 
     /// Waits until an order has this status; `meanwhile` is done before each look.
-    async fn until<F: Future<Output = ()>>(
+    pub(crate) async fn until<F: Future<Output = ()>>(
         &self,
         client: &OrderServiceClient<Channel>,
         (order, status): (&pb::Order, OrderStatus),
@@ -99,11 +112,11 @@ impl World {
         tokio::time::timeout(PATIENCE, reached).await.unwrap();
     }
 
-    async fn count(&self, what: &'static str) -> i64 {
+    pub(crate) async fn count(&self, what: &'static str) -> i64 {
         sqlx::query_scalar(what).fetch_one(&self.database.pool()).await.unwrap()
     }
 
-    async fn finish(self) {
+    pub(crate) async fn finish(self) {
         self.auth_service.kill();
         self.payment_service.kill();
         self.database.finish().await;
@@ -120,7 +133,7 @@ async fn processes_that_start_at_once_make_one_schema() {
         clients.push(world.shop(process).await);
     }
     let applied = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success";
-    assert_eq!(world.count(applied).await, 7);
+    assert_eq!(world.count(applied).await, 9);
     let order = world.place(&clients[0], "pm_ok").await;
     for client in &clients {
         world.until(client, (&order, OrderStatus::Paid), async || ()).await;
@@ -238,6 +251,7 @@ async fn a_bad_configuration_is_refused_by_the_name_of_its_key() {
         ("WORKERS__BATCH", "0", "workers.batch"),
         ("WORKERS__RECOVERY_EVERY_MS", "often", "workers.recovery_every_ms"),
         ("ORDERS__TTL_S", "-1", "orders.ttl_s"),
+        ("ORDERS__KEEP_H", "23", "orders.keep_h"),
         ("ORDERS__LIFETIME", "1800", "orders.lifetime"),
         ("PAGING__SECRET", "guessable", "paging.secret"),
     ] {

@@ -2,7 +2,9 @@
 
 use chassis::error::Kind;
 use chassis::messaging::{HandleError, Handler};
+use chassis::testing::mysql::TestDatabase;
 use order_service::api::consumer::PaymentEvents;
+use order_service::repository::mysql::MIGRATOR;
 
 use crate::calls::{cancel_of, cart, code};
 use crate::harness::{Harness, TEA, User};
@@ -35,4 +37,15 @@ async fn without_a_database_an_event_is_to_be_delivered_again() {
     let refused = consumer.handle(&[event("payment.succeeded", &order, 3)]).await;
     assert!(matches!(refused, Err(HandleError::Retry(_))), "{refused:?}");
     harness.discard().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn a_migration_that_was_cut_off_may_run_again() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    for migration in MIGRATOR.iter() {
+        let again = sqlx::raw_sql(migration.sql.clone()).execute(&database.pool()).await;
+        assert!(again.is_ok(), "{}: {again:?}", migration.description);
+    }
+    database.finish().await;
 }

@@ -114,7 +114,7 @@ mod tests {
         let watcher = async {
             assert_eq!(settled(&repository, &payment).await, PaymentStatus::Succeeded);
             while repository.deliveries("evt_1", Ruling::Duplicate) < 2 {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             stop.cancel();
         };

@@ -7,10 +7,13 @@ use proto::money::v1 as money;
 use proto::payment::v1 as pb;
 
 use crate::model::{
-    Money, OrderId, Payment, PaymentError, PaymentId, PaymentMethod, PaymentStatus, Refund,
-    RefundId, RefundStatus, Terms, UserId,
+    CallbackReceipt, Difference, Money, OrderId, Payment, PaymentError, PaymentId, PaymentMethod,
+    PaymentStatus, Refund, RefundId, RefundStatus, Terms, UserId,
 };
-use crate::service::{Actor, CreatePayment, GetPayment, RefundPayment, UnlessKnown};
+use crate::service::{
+    Actor, ClassReport, CreatePayment, Cursor, GetPayment, GetReconciliation, ListCallbacks,
+    Reconciliation, RefundPayment, UnlessKnown,
+};
 
 const REASON_LENGTH_MAX: usize = 64;
 
@@ -59,6 +62,22 @@ pub(super) fn refund_payment(
     Ok(RefundPayment { actor, payment_id, refund_id, reason })
 }
 
+/// Reads the request for the callbacks of an order.
+pub(super) fn list_callbacks(
+    actor: Actor,
+    request: &pb::ListCallbacksRequest,
+) -> Result<ListCallbacks, PaymentError> {
+    Ok(ListCallbacks { actor, order_id: OrderId::parse(&request.order_id)? })
+}
+
+/// Reads the request for the comparison with the provider's ledger.
+pub(super) fn get_reconciliation(
+    actor: Actor,
+    request: &pb::GetReconciliationRequest,
+) -> Result<GetReconciliation, PaymentError> {
+    Ok(GetReconciliation { actor, after: Cursor::parse("after", &request.after)? })
+}
+
 /// Both values, or the violations of both.
 fn both<A, B>(first: Result<A, Invalid>, second: Result<B, Invalid>) -> Result<(A, B), Invalid> {
     match (first, second) {
@@ -87,6 +106,48 @@ pub(super) fn payment(payment: &Payment) -> pb::Payment {
         created_at: Some(timestamp(snapshot.created_at)),
         updated_at: Some(timestamp(snapshot.updated_at)),
         refunds: snapshot.refund.iter().map(refund).collect(),
+    }
+}
+
+/// Writes what became of a callback.
+pub(super) fn receipt(receipt: CallbackReceipt) -> pb::CallbackReceipt {
+    pb::CallbackReceipt {
+        callback_id: receipt.id,
+        payment_id: receipt.payment_id.to_string(),
+        r#type: receipt.kind.unwrap_or_default(),
+        ruling: receipt.ruling,
+        deliveries: receipt.deliveries,
+        received_at: Some(timestamp(receipt.received_at)),
+        last_received_at: Some(timestamp(receipt.last_received_at)),
+    }
+}
+
+/// Writes the comparison with the provider's ledger.
+pub(super) fn reconciliation(report: Reconciliation) -> pb::GetReconciliationResponse {
+    pb::GetReconciliationResponse {
+        compared: report.compared,
+        in_flight: report.in_flight,
+        classes: report.classes.into_iter().map(difference_class).collect(),
+        next: report.next.as_ref().map(Cursor::to_string).unwrap_or_default(),
+        compared_at: Some(timestamp(report.compared_at)),
+    }
+}
+
+fn difference_class(report: ClassReport) -> pb::DifferenceClass {
+    pb::DifferenceClass {
+        name: report.class.as_str().to_owned(),
+        count: report.count,
+        examples: report.examples.into_iter().map(difference).collect(),
+    }
+}
+
+fn difference(difference: Difference) -> pb::Difference {
+    pb::Difference {
+        payment_id: difference.reference,
+        provider_reference: difference.provider_reference,
+        refund_id: difference.refund_id,
+        ours: difference.ours,
+        theirs: difference.theirs,
     }
 }
 

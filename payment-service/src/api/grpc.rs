@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use chassis::auth::Caller;
+use chassis::error::to_status;
 use proto::payment::v1 as pb;
 use proto::payment::v1::payment_service_server::PaymentService as PaymentRpc;
 use tonic::{Request, Response, Status};
@@ -75,6 +76,30 @@ impl PaymentRpc for PaymentApi {
         let pb::HandleCallbackRequest { body, signature } = request.into_inner();
         self.service.handle_callback(HandleCallback { body, signature }).await?;
         Ok(Response::new(pb::HandleCallbackResponse {}))
+    }
+
+    #[instrument(name = "PaymentService/ListCallbacks", skip_all)]
+    async fn list_callbacks(
+        &self,
+        request: Request<pb::ListCallbacksRequest>,
+    ) -> Result<Response<pb::ListCallbacksResponse>, Status> {
+        let actor = actor(&request);
+        let query = convert::list_callbacks(actor, &request.into_inner())?;
+        let found = self.service.list_callbacks(query).await?;
+        let callbacks = found.into_iter().map(convert::receipt).collect();
+        Ok(Response::new(pb::ListCallbacksResponse { callbacks }))
+    }
+
+    #[instrument(name = "PaymentService/GetReconciliation", skip_all)]
+    async fn get_reconciliation(
+        &self,
+        request: Request<pb::GetReconciliationRequest>,
+    ) -> Result<Response<pb::GetReconciliationResponse>, Status> {
+        let caller = Caller::from_request(&request).map_err(|error| to_status(&error))?;
+        caller.require_admin().map_err(|error| to_status(&error))?;
+        let query = convert::get_reconciliation(actor(&request), &request.into_inner())?;
+        let report = self.service.get_reconciliation(query).await?;
+        Ok(Response::new(convert::reconciliation(report)))
     }
 }
 

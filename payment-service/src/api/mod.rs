@@ -1,8 +1,9 @@
-//! The ways in: gRPC, the timers of reconciliation and sweep, and the simulated provider's callbacks.
+//! The ways in: gRPC, the timers of reconciliation, ledger walk and sweep, and the simulated provider's callbacks.
 
 pub mod callbacks;
 mod convert;
 mod error;
 pub mod grpc;
+pub mod ledger_walker;
 pub mod reconciler;
 pub mod sweeper;

@@ -72,7 +72,7 @@ mod tests {
                 while repository.find(id).await.unwrap().unwrap().status()
                     != PaymentStatus::Succeeded
                 {
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }
             stop.cancel();

@@ -66,7 +66,7 @@ mod tests {
         let watcher = async {
             let kept = |at: usize| repository.deliveries(&format!("evt_{at}"), Ruling::Ignored);
             while (0..OLD).any(|at| kept(at) > 0) {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             stop.cancel();
         };

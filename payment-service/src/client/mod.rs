@@ -4,6 +4,9 @@
 //! again, or asked about, but never guessed at. How long an answer is waited for is the caller's
 //! business; an adapter may hang.
 
+#[cfg(test)]
+mod contract;
+pub mod http;
 #[cfg(any(test, feature = "testing"))]
 pub mod scripted;
 pub mod simulated;
@@ -12,7 +15,7 @@ use std::error::Error;
 
 use async_trait::async_trait;
 
-use crate::model::{Charge, Money, PaymentId, PaymentMethod, RefundId};
+use crate::model::{Charge, ChargePage, Money, Payment, PaymentId, PaymentMethod, RefundId};
 
 /// A charge to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,14 @@ pub struct ChargeRequest {
     pub amount: Money,
     /// The provider's token for the method.
     pub method: PaymentMethod,
+}
+
+impl ChargeRequest {
+    /// What is to be charged for `payment`.
+    pub fn of(payment: &Payment) -> Self {
+        let terms = payment.terms();
+        Self { reference: payment.id(), amount: terms.amount, method: terms.method.clone() }
+    }
 }
 
 /// A refund to be made, of the whole charge.
@@ -63,12 +74,21 @@ impl ProviderError {
 /// Takes money and gives it back.
 #[async_trait]
 pub trait PaymentProvider: Send + Sync {
-    /// Takes the money, or tells how the charge under this reference stands if there is one.
+    /// Takes the money, or tells how the charge under this reference stands if there is one. What
+    /// one that is about other money says of ours is not known.
     async fn capture(&self, request: &ChargeRequest) -> Result<Charge, ProviderError>;
 
     /// Tells how a charge stands; none when the provider never heard of it.
-    async fn query(&self, reference: PaymentId) -> Result<Option<Charge>, ProviderError>;
+    async fn query(&self, request: &ChargeRequest) -> Result<Option<Charge>, ProviderError>;
 
     /// Gives the money back, unless it did so under this refund id before.
     async fn refund(&self, request: &RefundRequest) -> Result<(), ProviderError>;
+
+    /// Lists up to `limit` charges of the provider's ledger behind the provider reference `after`,
+    /// in the order of these references; from the beginning without one.
+    async fn list_charges(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<ChargePage, ProviderError>;
 }

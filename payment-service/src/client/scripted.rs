@@ -1,12 +1,15 @@
 //! A provider that does what a test tells it, and counts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chrono::DateTime;
 
 use super::{ChargeRequest, PaymentProvider, ProviderError, RefundRequest};
-use crate::model::{Charge, Outcome, PaymentId, RefundId};
+use crate::model::{
+    Charge, ChargePage, ListedCharge, ListedRefund, Money, Outcome, PaymentId, RefundId,
+};
 
 /// What happens to the next call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +29,11 @@ pub enum Step {
 #[derive(Default)]
 struct State {
     script: VecDeque<Step>,
-    charges: HashMap<PaymentId, Charge>,
+    charges: BTreeMap<PaymentId, Charge>,
+    amounts: HashMap<PaymentId, Money>,
     refunds: HashMap<PaymentId, RefundId>,
     captures: Vec<PaymentId>,
+    is_away: bool,
 }
 
 /// A [`PaymentProvider`] under a test's control. Without a script it captures everything.
@@ -54,6 +59,21 @@ impl ScriptedProvider {
         self.state().charges.insert(reference, charge(reference, outcome));
     }
 
+    /// Loses a charge, as no real provider does.
+    pub fn forget(&self, reference: PaymentId) {
+        self.state().charges.remove(&reference);
+    }
+
+    /// Loses the refund of a charge.
+    pub fn forget_refund(&self, reference: PaymentId) {
+        self.state().refunds.remove(&reference);
+    }
+
+    /// Answers no question about its ledger any more.
+    pub fn go_away(&self) {
+        self.state().is_away = true;
+    }
+
     /// How often a capture arrived under `reference`.
     pub fn captures(&self, reference: PaymentId) -> usize {
         self.state().captures.iter().filter(|seen| **seen == reference).count()
@@ -70,6 +90,24 @@ impl ScriptedProvider {
 
     fn next(&self) -> Step {
         self.state().script.pop_front().unwrap_or(Step::Answer(Outcome::Captured))
+    }
+}
+
+impl State {
+    fn listed(&self, reference: PaymentId, charge: &Charge) -> ListedCharge {
+        let money = self.amounts.get(&reference);
+        let amount = money.map_or(0, Money::amount);
+        let refund = self.refunds.get(&reference);
+        let refund = refund.map(|id| ListedRefund { id: id.to_string(), amount });
+        ListedCharge {
+            reference: reference.to_string(),
+            provider_reference: charge.provider_reference.clone(),
+            amount,
+            currency: money.map(|money| money.currency().to_string()).unwrap_or_default(),
+            outcome: charge.outcome.clone(),
+            created_at: DateTime::UNIX_EPOCH,
+            refunds: refund.into_iter().collect(),
+        }
     }
 }
 
@@ -99,6 +137,7 @@ impl PaymentProvider for ScriptedProvider {
         let made = {
             let mut state = self.state();
             state.captures.push(request.reference);
+            state.amounts.insert(request.reference, request.amount);
             let made = charge(request.reference, outcome);
             state.charges.entry(request.reference).or_insert(made).clone()
         };
@@ -109,8 +148,8 @@ impl PaymentProvider for ScriptedProvider {
         }
     }
 
-    async fn query(&self, reference: PaymentId) -> Result<Option<Charge>, ProviderError> {
-        Ok(self.state().charges.get(&reference).cloned())
+    async fn query(&self, request: &ChargeRequest) -> Result<Option<Charge>, ProviderError> {
+        Ok(self.state().charges.get(&request.reference).cloned())
     }
 
     async fn refund(&self, request: &RefundRequest) -> Result<(), ProviderError> {
@@ -127,5 +166,30 @@ impl PaymentProvider for ScriptedProvider {
             Step::Hang(_) => std::future::pending().await,
             Step::Answer(_) | Step::LoseCall | Step::Refuse(_) => Ok(()),
         }
+    }
+
+    async fn list_charges(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<ChargePage, ProviderError> {
+        let state = self.state();
+        if state.is_away {
+            return Err(lost());
+        }
+        let behind = |charge: &&(&PaymentId, &Charge)| {
+            after.is_none_or(|after| charge.1.provider_reference.as_str() > after)
+        };
+        let mut charges: Vec<_> = state
+            .charges
+            .iter()
+            .filter(|charge| behind(&charge))
+            .take(limit as usize + 1)
+            .map(|(reference, charge)| state.listed(*reference, charge))
+            .collect();
+        let more = charges.len() > limit as usize;
+        charges.truncate(limit as usize);
+        let next = charges.last().filter(|_| more).map(|last| last.provider_reference.clone());
+        Ok(ChargePage { charges, next })
     }
 }

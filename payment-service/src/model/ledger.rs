@@ -13,6 +13,8 @@ pub enum Account {
     ProviderClearing,
     /// What customers paid for their orders; its balance is negative, as of every source of funds.
     OrderFunds,
+    /// What the provider took for payments that have failed, and that goes back to the customers.
+    SurplusCaptures,
 }
 
 impl Account {
@@ -21,6 +23,7 @@ impl Account {
         match self {
             Self::ProviderClearing => "provider_clearing",
             Self::OrderFunds => "order_funds",
+            Self::SurplusCaptures => "surplus_captures",
         }
     }
 }
@@ -62,6 +65,23 @@ impl Posting {
         at: DateTime<Utc>,
     ) -> Self {
         let entries = transfer(Account::ProviderClearing, Account::OrderFunds, money);
+        Self { id: format!("refund:{refund_id}"), payment_id, entries, at }
+    }
+
+    /// Books money that the provider took for a payment that has failed.
+    pub fn surplus(payment_id: PaymentId, money: Money, at: DateTime<Utc>) -> Self {
+        let entries = transfer(Account::SurplusCaptures, Account::ProviderClearing, money);
+        Self { id: format!("surplus:{payment_id}"), payment_id, entries, at }
+    }
+
+    /// Books that such money went back.
+    pub fn surplus_refund(
+        payment_id: PaymentId,
+        refund_id: RefundId,
+        money: Money,
+        at: DateTime<Utc>,
+    ) -> Self {
+        let entries = transfer(Account::ProviderClearing, Account::SurplusCaptures, money);
         Self { id: format!("refund:{refund_id}"), payment_id, entries, at }
     }
 

@@ -4,26 +4,32 @@
 
 mod callback;
 mod charge;
+mod difference;
 mod error;
 mod event;
 mod id;
 mod ledger;
+mod listing;
 mod method;
 mod money;
 mod payment;
 mod refund;
 mod signature;
 mod status;
+mod surplus;
 
-pub use callback::{Callback, CallbackRecord, Notice, Ruling};
+pub use callback::{Callback, CallbackReceipt, CallbackRecord, Notice, Ruling};
 pub use charge::{Charge, Outcome, Reason};
+pub use difference::{Booked, Comparison, Difference, DifferenceClass, compare, compare_absent};
 pub use error::{CODES, PaymentError};
 pub use event::{EventKind, PaymentEvent};
 pub use id::{OrderId, PaymentId, RefundId, UserId};
 pub use ledger::{Account, Entry, Posting};
+pub use listing::{ChargePage, ListedCharge, ListedRefund};
 pub use method::PaymentMethod;
 pub use money::{Currency, Money};
 pub use payment::{Change, Payment, Snapshot, Terms, Verdict};
 pub use refund::{Refund, RefundStatus};
 pub use signature::{CallbackKeys, KeysInvalid};
-pub use status::{BEGINNINGS, PaymentStatus, TRANSITIONS, Trigger};
+pub use status::{BEGINNINGS, PaymentStatus, TRANSITIONS, Trigger, mermaid};
+pub use surplus::SurplusChange;

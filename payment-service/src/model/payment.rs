@@ -195,6 +195,13 @@ impl Payment {
         self.0.status
     }
 
+    /// Whether the next step is the provider's, so that somebody has to ask it in the end.
+    pub fn awaits_provider(&self) -> bool {
+        let refund = self.0.refund.as_ref();
+        self.0.status.awaits_provider()
+            || refund.is_some_and(|refund| refund.status == RefundStatus::Pending)
+    }
+
     /// Why it failed, if it did.
     pub const fn failure_reason(&self) -> Option<&Reason> {
         self.0.failure_reason.as_ref()

@@ -117,6 +117,31 @@ impl Trigger {
         Self::RefundRequested,
         Self::RefundCompleted,
     ];
+
+    /// The name in the documentation.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Captured => "captured",
+            Self::Declined => "declined",
+            Self::RefundRequested => "refund_requested",
+            Self::RefundCompleted => "refund_completed",
+        }
+    }
+}
+
+/// Draws the machine as a Mermaid state diagram: how payments begin, the moves in the order of
+/// [`TRANSITIONS`], and where they end.
+pub fn mermaid() -> String {
+    let mut lines = vec!["stateDiagram-v2".to_owned()];
+    lines.extend(BEGINNINGS.iter().map(|status| format!("    [*] --> {status}")));
+    for (from, trigger, to) in TRANSITIONS {
+        lines.push(format!("    {from} --> {to}: {}", trigger.as_str()));
+    }
+    let is_final = |status: &PaymentStatus| Trigger::ALL.iter().all(|t| status.after(*t).is_none());
+    let ends = PaymentStatus::ALL.into_iter().filter(is_final);
+    lines.extend(ends.map(|status| format!("    {status} --> [*]")));
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -169,6 +194,16 @@ mod tests {
         let waiting: Vec<_> =
             PaymentStatus::ALL.into_iter().filter(|status| status.awaits_provider()).collect();
         assert_eq!(waiting, [Initiated, Pending, Refunding]);
+    }
+
+    #[test]
+    fn the_documentation_shows_the_machine_that_runs() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ARCHITECTURE.md");
+        let documentation = std::fs::read_to_string(path).unwrap();
+        let drawn = format!("```mermaid\n{}\n```", mermaid());
+        assert!(documentation.contains(&drawn), "docs/ARCHITECTURE.md should show\n\n{drawn}\n");
+        let arrows = BEGINNINGS.len() + TRANSITIONS.len() + 2;
+        assert_eq!(drawn.matches("-->").count(), arrows);
     }
 
     #[test]

@@ -8,13 +8,17 @@ mod contract;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod mysql;
+pub mod review;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{CallbackRecord, Change, OrderId, Payment, PaymentError, PaymentId};
+use self::review::ReviewRepository;
+use crate::model::{
+    CallbackRecord, Change, OrderId, Payment, PaymentError, PaymentId, SurplusChange,
+};
 
 /// What caused a move, for the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +89,7 @@ impl Pauses {
 
 /// Stores payments.
 #[async_trait]
-pub trait PaymentRepository: Send + Sync {
+pub trait PaymentRepository: ReviewRepository {
     /// Stores a new payment with its history and event, to be looked at `check_at`, unless one with
     /// this id exists, which is then returned.
     async fn insert(
@@ -103,6 +107,14 @@ pub trait PaymentRepository: Send + Sync {
     /// Stores a move with its history, postings and event, if the payment still stands where it
     /// stood. A refund id that belongs to another payment is refused.
     async fn save(&self, save: Save<'_>) -> Result<Saved, PaymentError>;
+
+    /// Stores a step of a surplus capture with its posting, if the payment and its refund still
+    /// stand where they stood; the reconciliation looks at the payment `check_at`.
+    async fn save_surplus(
+        &self,
+        change: &SurplusChange,
+        check_at: Option<DateTime<Utc>>,
+    ) -> Result<Saved, PaymentError>;
 
     /// Keeps a callback that moved nothing. Deliveries of the same one are counted.
     async fn record_callback(&self, record: &CallbackRecord) -> Result<(), PaymentError>;

@@ -1,5 +1,6 @@
 //! Starting the payment of one attempt.
 
+use chassis::{failpoint, mutant};
 use tracing::instrument;
 
 use crate::client::{ChargeRequest, ProviderError};
@@ -47,13 +48,16 @@ impl PaymentService {
             UnlessKnown::Close => Payment::close,
         };
         let payment = begin(command.attempt_id, command.terms, now);
-        let check_at = self.first_check(payment.status(), now);
+        let check_at = self.first_check(&payment, now);
         if let Some(existing) = self.repository.insert(&payment, check_at).await? {
             existing.require_terms(payment.terms())?;
             return Ok(existing);
         }
         match command.unless_known {
-            UnlessKnown::Start => self.capture(payment, Source::Answer).await,
+            UnlessKnown::Start => {
+                failpoint!("payment.intent.committed");
+                self.capture(payment, Source::Answer).await
+            }
             UnlessKnown::Close => Ok(payment),
         }
     }
@@ -65,21 +69,24 @@ impl PaymentService {
         payment: Payment,
         source: Source<'_>,
     ) -> Result<Payment, PaymentError> {
-        let request = ChargeRequest {
-            reference: payment.id(),
-            amount: payment.terms().amount,
-            method: payment.terms().method.clone(),
-        };
+        let mut request = ChargeRequest::of(&payment);
+        if mutant!("capture_retried_under_new_reference") && source.is_later() {
+            request.reference = PaymentId::generate();
+        }
         let charge = match self.patiently(self.provider.capture(&request)).await {
             Ok(charge) => charge,
             // It did not, and it will not: there is nothing left to be found out.
             Err(ProviderError::Refused { reason }) => refused(&reason),
+            Err(_) if mutant!("unknown_capture_becomes_failed") => refused("timeout"),
             Err(error @ ProviderError::Unknown { .. }) => {
                 tracing::warn!(%error, "outcome of the capture is unknown");
                 return Ok(payment);
             }
         };
-        self.settle(payment, &charge, source).await.map(|(payment, _)| payment)
+        failpoint!("payment.capture.answered");
+        let (payment, _) = self.settle(payment, &charge, source).await?;
+        failpoint!("payment.settled");
+        Ok(payment)
     }
 }
 

@@ -7,9 +7,14 @@ mod create_payment;
 mod forget_callbacks;
 mod get_payment;
 mod handle_callback;
+mod list_callbacks;
 mod reconcile;
 mod refund_payment;
+mod review;
 mod settle;
+mod surplus;
+#[cfg(test)]
+mod torture;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +25,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub use create_payment::{CreatePayment, UnlessKnown};
 pub use get_payment::{GetPayment, PaymentView};
 pub use handle_callback::HandleCallback;
+pub use list_callbacks::ListCallbacks;
 pub use reconcile::Round;
 pub use refund_payment::RefundPayment;
+pub use review::{ClassReport, Cursor, GetReconciliation, Reconciliation, Walk, WalkSummary};
 
 use crate::client::{PaymentProvider, ProviderError};
-use crate::model::{CallbackKeys, PaymentError, PaymentStatus, UserId};
+use crate::model::{CallbackKeys, Payment, PaymentError, UserId};
 use crate::repository::{Pauses, PaymentRepository};
 
 /// Who asks.
@@ -62,6 +69,25 @@ pub struct Policy {
     pub pauses: Pauses,
     /// Payments that one worker looks at in one go.
     pub batch: u32,
+    /// Callbacks of an order that are listed at most.
+    pub callbacks_max: u32,
+    /// How the books are compared with the provider's.
+    pub review: ReviewPolicy,
+}
+
+/// How the books are compared with the provider's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReviewPolicy {
+    /// Charges or payments of one step.
+    pub page: u32,
+    /// Charges and payments after which a report ends; the caller goes on with the next stretch.
+    pub report_max: u64,
+    /// Differences of one class that a report shows.
+    pub examples: usize,
+    /// What changed within this time is in flight.
+    pub grace: TimeDelta,
+    /// For how long the worker goes on comparing a charge.
+    pub window: TimeDelta,
 }
 
 /// The use cases of payments.
@@ -93,10 +119,10 @@ impl PaymentService {
         answer.unwrap_or_else(|elapsed| Err(ProviderError::unknown(elapsed)))
     }
 
-    /// When a payment that just moved to `status` is looked at first; never, if it is settled.
-    fn first_check(&self, status: PaymentStatus, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// When a payment that just moved is looked at first; never, if it is settled.
+    fn first_check(&self, payment: &Payment, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let pause = || TimeDelta::from_std(self.policy.pauses.first).unwrap_or(TimeDelta::MAX);
-        status.awaits_provider().then(|| now + pause())
+        payment.awaits_provider().then(|| now + pause())
     }
 }
 

@@ -1,8 +1,10 @@
 //! Finishing what was left unfinished: asking the provider how things stand.
 
+use chassis::mutant;
 use futures::future::join_all;
 use tracing::instrument;
 
+use crate::client::ChargeRequest;
 use crate::model::{Payment, PaymentError, PaymentStatus};
 use crate::repository::Cause;
 use crate::service::PaymentService;
@@ -39,17 +41,22 @@ impl PaymentService {
     async fn look_at(&self, payment: Payment) -> Result<(), PaymentError> {
         match payment.status() {
             PaymentStatus::Initiated | PaymentStatus::Pending => self.ask(payment).await,
-            PaymentStatus::Refunding => {
+            // A failed payment owes a refund when the provider captured it all the same.
+            PaymentStatus::Refunding | PaymentStatus::Failed => {
                 self.finish_refund(payment, Cause::Reconciliation).await.map(drop)
             }
-            PaymentStatus::Succeeded | PaymentStatus::Failed | PaymentStatus::Refunded => Ok(()),
+            PaymentStatus::Succeeded | PaymentStatus::Refunded => Ok(()),
         }
     }
 
     /// Asks how a charge stands. One that the provider never heard of is asked for again: the
     /// process died before the call, or the call was lost.
     async fn ask(&self, payment: Payment) -> Result<(), PaymentError> {
-        match self.patiently(self.provider.query(payment.id())).await {
+        if mutant!("capture_retried_under_new_reference") {
+            return self.capture(payment, Source::Reconciliation).await.map(drop);
+        }
+        let request = ChargeRequest::of(&payment);
+        match self.patiently(self.provider.query(&request)).await {
             Ok(Some(charge)) => {
                 self.settle(payment, &charge, Source::Reconciliation).await.map(drop)
             }

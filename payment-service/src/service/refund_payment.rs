@@ -1,9 +1,10 @@
 //! Giving captured money back.
 
+use chassis::{failpoint, mutant};
 use tracing::instrument;
 
 use crate::client::{ProviderError, RefundRequest};
-use crate::model::{Change, Payment, PaymentError, PaymentId, PaymentStatus, RefundId};
+use crate::model::{Change, Payment, PaymentError, PaymentId, RefundId, RefundStatus};
 use crate::repository::{Cause, Save, Saved};
 use crate::service::{Actor, PaymentService, contended};
 
@@ -53,6 +54,7 @@ impl PaymentService {
             let now = self.clock.now();
             let change = payment.request_refund(command.refund_id, command.reason.clone(), now)?;
             if self.store(&change, Cause::Request).await? == Saved::Stored {
+                failpoint!("payment.refund.committed");
                 return Ok(change.payment);
             }
             payment = self.load(payment.id()).await?;
@@ -60,17 +62,20 @@ impl PaymentService {
         Err(contended())
     }
 
-    /// Asks the provider for the refund of a REFUNDING payment and records that it was made.
+    /// Asks the provider for the refund that a payment owes, if it owes one, and records that it
+    /// was made.
     pub(super) async fn finish_refund(
         &self,
         payment: Payment,
         cause: Cause,
     ) -> Result<Payment, PaymentError> {
-        let Some(refund) = payment.refund().filter(|_| refunding(&payment)) else {
-            return Ok(payment);
-        };
-        let request =
+        let owed = payment.refund().filter(|refund| refund.status == RefundStatus::Pending);
+        let Some(refund) = owed else { return Ok(payment) };
+        let mut request =
             RefundRequest { reference: payment.id(), refund_id: refund.id, amount: refund.amount };
+        if mutant!("refund_retried_under_new_id") && cause == Cause::Reconciliation {
+            request.refund_id = RefundId::generate();
+        }
         match self.patiently(self.provider.refund(&request)).await {
             Ok(()) => {}
             Err(error @ ProviderError::Unknown { .. }) => {
@@ -82,22 +87,34 @@ impl PaymentService {
                 return Ok(payment);
             }
         }
-        let change = payment.complete_refund(self.clock.now())?;
-        match self.store(&change, cause).await? {
-            Saved::Stored => Ok(change.payment),
+        failpoint!("payment.refund.answered");
+        self.record_refund(&payment, cause).await
+    }
+
+    async fn record_refund(
+        &self,
+        payment: &Payment,
+        cause: Cause,
+    ) -> Result<Payment, PaymentError> {
+        let now = self.clock.now();
+        let (saved, after) = if payment.makes_surplus() {
+            let change = payment.return_surplus(now)?;
+            (self.repository.save_surplus(&change, None).await?, change.payment)
+        } else {
+            let change = payment.complete_refund(now)?;
+            (self.store(&change, cause).await?, change.payment)
+        };
+        match saved {
+            Saved::Stored => Ok(after),
             // Somebody else got the same confirmation and stored it.
             Saved::Stale | Saved::Replayed => self.load(payment.id()).await,
         }
     }
 
     async fn store(&self, change: &Change, cause: Cause) -> Result<Saved, PaymentError> {
-        let check_at = self.first_check(change.payment.status(), change.payment.updated_at());
+        let check_at = self.first_check(&change.payment, change.payment.updated_at());
         self.repository.save(Save { change, cause, check_at, callback: None }).await
     }
-}
-
-fn refunding(payment: &Payment) -> bool {
-    payment.status() == PaymentStatus::Refunding
 }
 
 #[cfg(test)]
@@ -110,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::client::scripted::Step;
-    use crate::model::{Outcome, UserId};
+    use crate::model::{Outcome, PaymentStatus, UserId};
     use crate::testing::{Bench, create};
 
     async fn captured(bench: &Bench) -> Payment {

@@ -1,6 +1,8 @@
 //! What every use case does with news about a charge: weigh it, and store what it changes.
 
-use crate::model::{CallbackRecord, Charge, Payment, PaymentError, Verdict};
+use chassis::mutant;
+
+use crate::model::{CallbackRecord, Charge, Outcome, Payment, PaymentError, Verdict};
 use crate::repository::{Cause, Save, Saved};
 use crate::service::{PaymentService, contended};
 
@@ -31,6 +33,11 @@ pub(super) enum Effect {
 }
 
 impl Source<'_> {
+    /// Whether the provider was asked before.
+    pub(super) const fn is_later(&self) -> bool {
+        matches!(self, Self::Reconciliation)
+    }
+
     const fn cause(&self) -> Cause {
         match self {
             Self::Answer => Cause::Answer,
@@ -61,12 +68,15 @@ impl PaymentService {
             let step = match payment.hear(charge, now) {
                 Verdict::Moves(step) => step,
                 Verdict::Known => return Ok((payment, Effect::Nothing)),
+                Verdict::Contradicts if is_surplus(&payment, charge) => {
+                    return self.take_surplus(payment, source.cause()).await;
+                }
                 Verdict::Contradicts => {
                     alert(&payment, charge, source);
                     return Ok((payment, Effect::Contradiction));
                 }
             };
-            let check_at = self.first_check(step.payment.status(), now);
+            let check_at = self.first_check(&step.payment, now);
             let (cause, callback) = (source.cause(), source.callback());
             let save = Save { change: &step, cause, check_at, callback };
             match self.repository.save(save).await? {
@@ -77,6 +87,12 @@ impl PaymentService {
         }
         Err(contended())
     }
+}
+
+/// Whether the provider took money for a payment that has failed: nobody awaits it any more.
+fn is_surplus(payment: &Payment, charge: &Charge) -> bool {
+    let taken = charge.outcome == Outcome::Captured && payment.makes_surplus();
+    taken && !mutant!("late_capture_ignored")
 }
 
 /// Tells people: money moved at the provider in another way than is settled here.

@@ -188,7 +188,8 @@ const AUDIT: [(&str, &str); 5] = [
         "SELECT COUNT(*) FROM payments p WHERE \
          (SELECT COUNT(DISTINCT posting_id) FROM ledger_entries e WHERE e.payment_id = p.id) <> \
          CASE p.status WHEN 'SUCCEEDED' THEN 1 WHEN 'REFUNDING' THEN 1 WHEN 'REFUNDED' THEN 2 \
-         ELSE 0 END",
+         ELSE (SELECT COALESCE(SUM(IF(r.status = 'SUCCEEDED', 2, 1)), 0) FROM refunds r \
+         WHERE r.payment_id = p.id) END",
     ),
     (
         "histories with gaps",
@@ -203,8 +204,9 @@ const AUDIT: [(&str, &str); 5] = [
     ),
     (
         "settled payments that are still looked at, and others that are not",
-        "SELECT COUNT(*) FROM payments WHERE (next_check_at IS NULL) <> \
-         (status IN ('SUCCEEDED', 'FAILED', 'REFUNDED'))",
+        "SELECT COUNT(*) FROM payments p WHERE (next_check_at IS NULL) <> \
+         (status IN ('SUCCEEDED', 'FAILED', 'REFUNDED') AND NOT EXISTS \
+         (SELECT 1 FROM refunds r WHERE r.payment_id = p.id AND r.status = 'PENDING'))",
     ),
 ];
 

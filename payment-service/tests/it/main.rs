@@ -10,6 +10,8 @@ mod callbacks;
 mod closing;
 mod creating;
 mod harness;
+mod ledgers;
 mod reading;
 mod recovery;
 mod refunding;
+mod surplus;

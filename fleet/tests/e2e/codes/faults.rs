@@ -66,7 +66,7 @@ async fn incompatible(stage: &mut Stage) -> Result<()> {
         "Port": server.address().port(),
     });
     let url = format!("{}/v1/agent/service/register", fleet.addresses().consul);
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = fleet::http::client().build()?;
     client.put(url).json(&registration).send().await?.error_for_status()?;
     let reply = fleet
         .eventually("the impostor being asked", || async {

@@ -53,7 +53,7 @@ async fn publish(fleet: &fleet::Fleet, routing_key: &str, payload: &str) -> Resu
         "payload": payload,
         "payload_encoding": "string",
     });
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = fleet::http::client().build()?;
     let reply: Value =
         client.post(management.join(&path)?).json(&body).send().await?.json().await?;
     anyhow::ensure!(reply["routed"] == true, "{reply}");

@@ -1,6 +1,8 @@
 //! Orders and their way through payment and delivery.
 
 mod reply;
+mod story;
+mod timeline;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -8,7 +10,8 @@ use proto::order::v1 as pb;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-pub(crate) use self::reply::{Order, Timeline};
+pub(crate) use self::reply::Order;
+pub(crate) use self::timeline::{__path_timeline, timeline};
 use super::extract::{IdempotencyKey, PathId, Query, invalid};
 use super::json::Json;
 use super::object::Object;
@@ -244,20 +247,4 @@ pub(crate) async fn complete(
         .once(message, async |mut orders, message| orders.complete_order(message).await)
         .await?;
     required(reply.order, "completed order").map(axum::Json)
-}
-
-/// Reads what happened to an order, oldest first.
-#[utoipa::path(get, path = "/api/v1/orders/{id}/timeline", tag = "orders",
-    params(("id" = Uuid, Path, description = "The order.")),
-    responses((status = 200, description = "Everything that happened.", body = Timeline)))]
-pub(crate) async fn timeline(
-    State(gateway): State<Shared>,
-    PathId(id): PathId,
-) -> Result<axum::Json<Timeline>, ApiError> {
-    let message = pb::GetTimelineRequest { order_id: id.to_string() };
-    let orders = &gateway.upstreams.orders;
-    let reply = orders
-        .idempotent(message, async |mut orders, message| orders.get_timeline(message).await)
-        .await?;
-    Timeline::try_from(reply).map(axum::Json)
 }

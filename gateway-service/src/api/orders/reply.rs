@@ -61,40 +61,6 @@ pub(crate) struct OrderItem {
     quantity: u32,
 }
 
-/// What happened to an order.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Timeline {
-    /// Oldest first.
-    items: Vec<TimelineEntry>,
-}
-
-/// One thing that happened.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TimelineEntry {
-    /// When.
-    time: Time,
-    /// `transition`, `payment_attempt` or `refund`; more may come.
-    #[schema(example = "transition")]
-    kind: String,
-    /// `user:ID`, `admin:ID` or `system:NAME`.
-    #[schema(example = "system:payment-service")]
-    actor: String,
-    /// State before; null for an attempt and for the first transition.
-    #[schema(example = "CREATED")]
-    from: Option<String>,
-    /// State after, or the attempt's outcome.
-    #[schema(example = "PAID")]
-    to: String,
-    /// What caused it.
-    #[schema(example = "payment.succeeded")]
-    cause: String,
-    /// The payment concerned, if any.
-    #[schema(format = Uuid)]
-    payment_id: Option<String>,
-    /// Trace of the work that did it.
-    trace_id: Option<String>,
-}
-
 impl TryFrom<pb::Order> for Order {
     type Error = ApiError;
 
@@ -125,32 +91,6 @@ impl TryFrom<pb::OrderItem> for OrderItem {
             name: item.name,
             unit_price: money(item.unit_price)?,
             quantity: item.quantity,
-        })
-    }
-}
-
-impl TryFrom<pb::GetTimelineResponse> for Timeline {
-    type Error = ApiError;
-
-    fn try_from(reply: pb::GetTimelineResponse) -> Result<Self, ApiError> {
-        let items = reply.entries.into_iter().map(TimelineEntry::try_from);
-        Ok(Self { items: items.collect::<Result<_, _>>()? })
-    }
-}
-
-impl TryFrom<pb::TimelineEntry> for TimelineEntry {
-    type Error = ApiError;
-
-    fn try_from(entry: pb::TimelineEntry) -> Result<Self, ApiError> {
-        Ok(Self {
-            time: Time::required(entry.time, "timeline entry's time")?,
-            kind: entry.kind,
-            actor: entry.actor,
-            from: non_empty(entry.from),
-            to: entry.to,
-            cause: entry.cause,
-            payment_id: non_empty(entry.payment_id),
-            trace_id: non_empty(entry.trace_id),
         })
     }
 }

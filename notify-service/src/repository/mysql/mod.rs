@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod notifications;
+mod receipts;
 
 use chassis::db::{DbError, Pool};
 use chassis::error::{Kind, ServiceError};

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use chassis::db;
+use chassis::{db, failpoint, mutant};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::mysql::MySqlConnection;
 use sqlx::{MySql, QueryBuilder};
 use tracing::instrument;
 use uuid::Uuid;
 
-use super::{MySqlRepository, unknown};
+use super::{MySqlRepository, receipts, unknown};
 use crate::model::{
-    Channel, Locale, Notification, NotificationId, NotifyError, Preferences, Topic, UserId, Wording,
+    Arrival, Channel, Locale, Notification, NotificationId, NotifyError, Preferences, Topic,
+    UserId, Wording,
 };
 use crate::repository::{InboxQuery, Introduction, NotificationRepository, Recipient};
 
@@ -73,14 +74,18 @@ impl NotificationRepository for MySqlRepository {
         &self,
         notifications: &[Notification],
         introductions: &[Introduction],
+        arrivals: &[Arrival],
     ) -> Result<(), NotifyError> {
-        if notifications.is_empty() && introductions.is_empty() {
+        if notifications.is_empty() && introductions.is_empty() && arrivals.is_empty() {
             return Ok(());
         }
         db::transaction(&self.pool, |tx| {
             Box::pin(async move {
                 introduce(tx, introductions).await?;
-                insert(tx, notifications).await
+                insert(tx, notifications).await?;
+                receipts::count(tx, arrivals).await?;
+                failpoint!("notify.before_commit");
+                Ok(())
             })
         })
         .await
@@ -198,10 +203,12 @@ async fn introduce(
                 .push_bind(told.version);
         });
         // Assignments run from left to right: the locale is compared with the version before it moves.
-        sql.push(
-            " ON DUPLICATE KEY UPDATE locale = IF(VALUES(version) > version, VALUES(locale), locale), \
-             version = GREATEST(version, VALUES(version))",
-        );
+        let newer_wins = " ON DUPLICATE KEY UPDATE \
+             locale = IF(VALUES(version) > version, VALUES(locale), locale), \
+             version = GREATEST(version, VALUES(version))";
+        let last_wins =
+            " ON DUPLICATE KEY UPDATE locale = VALUES(locale), version = VALUES(version)";
+        sql.push(if mutant!("late_event_applied") { last_wins } else { newer_wins });
         sql.build().execute(&mut *conn).await?;
     }
     Ok(())
@@ -219,7 +226,7 @@ async fn insert(
             row.push_bind(notification.id.as_uuid())
                 .push_bind(notification.user_id.as_uuid())
                 .push_bind(notification.topic.as_str())
-                .push_bind(&notification.event_id)
+                .push_bind(dedupe_key(notification))
                 .push_bind(notification.subject)
                 .push_bind(&notification.wording.title)
                 .push_bind(&notification.wording.body)
@@ -230,6 +237,14 @@ async fn insert(
         sql.build().execute(&mut *conn).await?;
     }
     Ok(())
+}
+
+/// What makes a notification unique: its event.
+fn dedupe_key(notification: &Notification) -> String {
+    if mutant!("event_not_deduplicated") {
+        return format!("{}#{}", notification.event_id, notification.id);
+    }
+    notification.event_id.clone()
 }
 
 /// Locks the user's row until the transaction ends, so that changes of one user's preferences

@@ -39,16 +39,27 @@ pub(super) async fn the_timeline_is_told_in_order(store: &dyn Store) {
     let later = epoch() + TimeDelta::seconds(5);
     let change = cancelled.settle(&Outcome::Captured, &super::robot(), later);
     store.save(&change, KeyUse::None).await.unwrap();
-    let entries = store.list_timeline(before.order.id).await.unwrap();
+    let timeline = store.find_timeline(before.order.id, 5).await.unwrap();
+    assert!(!timeline.truncated);
+    let entries = timeline.entries;
     let told: Vec<_> = entries.iter().map(|entry| (entry.kind, entry.to.as_str())).collect();
     let expected = [
         (TimelineKind::Transition, "CREATED"),
         (TimelineKind::Transition, "CANCELLED"),
+        (TimelineKind::PaymentAttempt, "PENDING"),
         (TimelineKind::PaymentAttempt, "SUCCEEDED"),
         (TimelineKind::Refund, "PENDING"),
     ];
     assert_eq!(told, expected);
     assert_eq!(entries[0].actor, format!("user:{}", before.order.user_id));
     assert_eq!(entries[1].from.as_deref(), Some("CREATED"));
-    assert_eq!(entries[3].cause, "late_capture");
+    assert_eq!((entries[3].time, entries[3].actor.as_str()), (later, "system:contract"));
+    assert_eq!((entries[4].cause.as_str(), entries[4].time), ("late_capture", later));
+    let part = store.find_timeline(before.order.id, 2).await.unwrap();
+    assert_eq!((part.entries.as_slice(), part.truncated), (&entries[3..], true));
+    let much_later = later + TimeDelta::seconds(5);
+    let refunded = case(store, before.attempt.id).await.refunded(&super::robot(), much_later);
+    store.save(&refunded, KeyUse::None).await.unwrap();
+    let last = store.find_timeline(before.order.id, 1).await.unwrap().entries.remove(0);
+    assert_eq!((last.kind, last.time, &*last.to), (TimelineKind::Refund, much_later, "SUCCEEDED"));
 }

@@ -14,8 +14,8 @@ use chrono::{DateTime, Utc};
 
 use super::Saved;
 use crate::model::{
-    Attempt, Change, Claim, KeyUse, Operation, Order, OrderError, OrderId, PaymentCase, PaymentId,
-    Product, Refund, Sku, StoredClaim, TimelineEntry, UserId,
+    Attempt, Change, Claim, KeyUse, Mark, Operation, Order, OrderError, OrderId, PaymentCase,
+    PaymentId, Product, Refund, Sku, StoredClaim, TimelineEntry, UserId,
 };
 
 /// Everything that a database would hold.
@@ -32,6 +32,7 @@ struct Tables {
     orders: BTreeMap<OrderId, Order>,
     history: Vec<(OrderId, TimelineEntry)>,
     attempts: BTreeMap<PaymentId, Attempt>,
+    settled: HashMap<PaymentId, Mark>,
     refunds: BTreeMap<PaymentId, StoredRefund>,
     claims: HashMap<ClaimKey, (StoredClaim, DateTime<Utc>)>,
     inbox: HashSet<String>,
@@ -41,7 +42,8 @@ struct Tables {
 #[derive(Clone, Debug)]
 struct StoredRefund {
     refund: Refund,
-    created_at: DateTime<Utc>,
+    asked: Mark,
+    done: Option<Mark>,
     try_at: DateTime<Utc>,
 }
 

@@ -5,10 +5,10 @@ use std::sync::PoisonError;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{MemoryRepository, Undo, claim_key, saved};
+use super::{MemoryRepository, StoredRefund, Undo, claim_key, saved};
 use crate::model::{
     Change, Claim, KeyUse, Order, OrderError, OrderId, PaymentCase, PaymentId, Placement, Product,
-    StoredClaim, TimelineEntry,
+    StoredClaim, Timeline, TimelineEntry,
 };
 use crate::repository::{EventEffect, OrderQuery, OrderRepository, Placed, Saved};
 
@@ -77,16 +77,23 @@ impl OrderRepository for MemoryRepository {
         }))
     }
 
-    async fn list_timeline(&self, id: OrderId) -> Result<Vec<TimelineEntry>, OrderError> {
+    async fn find_timeline(&self, id: OrderId, limit: u32) -> Result<Timeline, OrderError> {
         Ok(self.read(|tables| {
             let history = tables.history.iter().filter(|(order_id, _)| *order_id == id);
             let mut entries: Vec<_> = history.map(|(_, entry)| entry.clone()).collect();
-            let attempts = tables.attempts.values().filter(|attempt| attempt.order_id == id);
-            entries.extend(attempts.map(TimelineEntry::of_attempt));
-            let refunds = tables.refunds.values().filter(|stored| stored.refund.order_id == id);
-            entries.extend(refunds.map(|s| TimelineEntry::of_refund(&s.refund, s.created_at)));
-            entries.sort_by_key(|entry| (entry.time, entry.kind));
-            entries
+            for attempt in tables.attempts.values().filter(|attempt| attempt.order_id == id) {
+                entries.push(TimelineEntry::attempt_started(attempt, String::new()));
+                let end = attempt.outcome.as_ref().zip(tables.settled.get(&attempt.id));
+                entries.extend(end.map(|(outcome, mark)| {
+                    TimelineEntry::attempt_settled(attempt.id, outcome, mark.clone())
+                }));
+            }
+            for stored in tables.refunds.values().filter(|stored| stored.refund.order_id == id) {
+                let StoredRefund { refund, asked, done, .. } = stored;
+                entries.push(TimelineEntry::refund_asked(refund, asked.clone()));
+                entries.extend(done.clone().map(|mark| TimelineEntry::refund_done(refund, mark)));
+            }
+            Timeline::latest(entries, limit)
         }))
     }
 

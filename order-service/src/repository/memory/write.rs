@@ -2,7 +2,8 @@
 
 use super::{StoredRefund, Tables, Undo};
 use crate::model::{
-    Attempt, Change, Effect, Guard, OrderError, Placement, TimelineEntry, TimelineKind, Transition,
+    Actor, Attempt, Change, Effect, Guard, Mark, OrderError, Placement, TimelineEntry,
+    TimelineKind, Transition,
 };
 use crate::repository::envelope;
 
@@ -44,23 +45,26 @@ impl Tables {
                 }
                 self.attempts.insert(attempt.id, attempt.clone());
             }
-            Effect::SettleAttempt { payment_id, outcome } => {
+            Effect::SettleAttempt { payment_id, outcome, actor } => {
                 let attempt = self.attempts.get_mut(payment_id);
                 let open = attempt.filter(|attempt| attempt.outcome.is_none());
                 open.ok_or(Undo::Stale)?.outcome = Some(outcome.clone());
+                self.settled.insert(*payment_id, mark(change, actor));
             }
-            Effect::RequestRefund(refund) => {
+            Effect::RequestRefund { refund, actor } => {
                 if self.refunds.contains_key(&refund.payment_id) {
                     return Err(Undo::Stale);
                 }
-                let (created_at, try_at) = (change.at, change.at);
-                let stored = StoredRefund { refund: refund.clone(), created_at, try_at };
-                self.refunds.insert(refund.payment_id, stored);
+                let (refund, asked) = (refund.clone(), mark(change, actor));
+                let stored = StoredRefund { refund, asked, done: None, try_at: change.at };
+                self.refunds.insert(stored.refund.payment_id, stored);
             }
-            Effect::SettleRefund(id) => {
+            Effect::SettleRefund { id, actor } => {
                 let mut refunds = self.refunds.values_mut();
                 let stored = refunds.find(|stored| stored.refund.id == *id && !stored.refund.done);
-                stored.ok_or(Undo::Stale)?.refund.done = true;
+                let stored = stored.ok_or(Undo::Stale)?;
+                stored.refund.done = true;
+                stored.done = Some(mark(change, actor));
             }
         }
         Ok(())
@@ -75,6 +79,10 @@ impl Tables {
         }
         Ok(())
     }
+}
+
+fn mark(change: &Change, actor: &Actor) -> Mark {
+    Mark { at: change.at, actor: actor.clone(), trace_id: String::new() }
 }
 
 fn entry(change: &Change, transition: &Transition) -> TimelineEntry {

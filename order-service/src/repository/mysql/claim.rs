@@ -1,10 +1,11 @@
 //! Idempotency claims.
 
-use chassis::db;
+use chassis::{db, mutant};
 use chrono::{DateTime, Utc};
 use sqlx::MySql;
 use sqlx::mysql::{MySqlArguments, MySqlConnection};
 use sqlx::query::Query;
+use uuid::Uuid;
 
 use super::rows::{ClaimRow, to_snapshot};
 use super::write::Interrupt;
@@ -79,7 +80,7 @@ pub(super) async fn find(
         "SELECT fingerprint, order_id, payment_id, lease_until, answer FROM idempotency_claims \
          WHERE user_id = ? AND operation = ? AND claim_key = ?",
     )
-    .bind(claim.user_id.as_uuid())
+    .bind(owner(claim))
     .bind(claim.operation.as_str())
     .bind(claim.key.as_str())
     .fetch_optional(pool)
@@ -122,9 +123,14 @@ async fn insert(connection: &mut MySqlConnection, new: NewClaim<'_>) -> Result<(
     }
 }
 
+/// Whose key it is.
+fn owner(claim: &Claim) -> Uuid {
+    if mutant!("idempotency_key_not_bound_to_user") { Uuid::nil() } else { claim.user_id.as_uuid() }
+}
+
 fn bind_key<'q>(
     query: Query<'q, MySql, MySqlArguments>,
     claim: &'q Claim,
 ) -> Query<'q, MySql, MySqlArguments> {
-    query.bind(claim.user_id.as_uuid()).bind(claim.operation.as_str()).bind(claim.key.as_str())
+    query.bind(owner(claim)).bind(claim.operation.as_str()).bind(claim.key.as_str())
 }

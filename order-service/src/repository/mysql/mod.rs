@@ -4,7 +4,10 @@
 //! products by SKU. Guards are in the `WHERE` of the update, never in a read before it.
 
 mod claim;
+mod history;
 mod order;
+mod past;
+mod planted;
 mod product;
 mod read;
 mod rows;

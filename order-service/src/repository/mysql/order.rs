@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 use chassis::db::{self, Tx};
-use chassis::inbox;
+use chassis::{failpoint, inbox};
 use chrono::{DateTime, Utc};
 use tracing::instrument;
 
 use super::write::{self, Interrupt, saved};
-use super::{CONSUMER, MySqlRepository, claim, read, stock};
+use super::{CONSUMER, MySqlRepository, claim, planted, read, stock};
 use crate::model::{
-    Change, Claim, KeyUse, Order, OrderError, OrderId, PaymentCase, PaymentId, Placement,
-    StoredClaim, TimelineEntry,
+    Change, Claim, KeyUse, Order, OrderError, OrderId, OrderStatus, PaymentCase, PaymentId,
+    Placement, StoredClaim, Timeline,
 };
 use crate::repository::{EventEffect, OrderQuery, OrderRepository, Placed, Saved, envelope};
 
@@ -19,8 +19,13 @@ impl OrderRepository for MySqlRepository {
     #[instrument(name = "db.order.place", skip_all, fields(order.id = %placement.order_id))]
     async fn place(&self, placement: &Placement) -> Result<Placed, OrderError> {
         let placed = db::transaction(&self.pool, |tx| Box::pin(self.place_in(tx, placement))).await;
+        if let Ok(change) = &placed {
+            failpoint!("order.place.committed");
+            planted::claim_of_placement(&self.pool, placement).await?;
+            planted::events(&self.pool, &[change]).await?;
+        }
         match placed {
-            Ok(order) => {
+            Ok(Change { order, .. }) => {
                 self.outbox.wake();
                 let attempt = placement.attempt();
                 Ok(Placed::Fresh(Box::new(PaymentCase { order, attempt, refund: None })))
@@ -36,16 +41,27 @@ impl OrderRepository for MySqlRepository {
         if change.is_empty() && matches!(key, KeyUse::None) {
             return Ok(Saved::Done);
         }
-        let done = saved(
-            db::transaction(&self.pool, |tx| {
-                Box::pin(async move {
+        let outcome = db::transaction(&self.pool, |tx| {
+            Box::pin(async move {
+                if !planted::claims_late() {
                     claim::begin(tx, key, &change.order, change.at).await?;
-                    self.store(tx, &[change]).await?;
-                    Ok(claim::complete(tx, key, &change.order).await?)
-                })
+                }
+                self.store(tx, &[change]).await?;
+                let used = claim::complete(tx, key, &change.order).await?;
+                crash_before_commit(change);
+                Ok(used)
             })
-            .await,
-        )?;
+        })
+        .await;
+        if outcome.is_ok() {
+            crash_after_commit(change);
+            planted::claim(&self.pool, change, key).await?;
+            planted::events(&self.pool, &[change]).await?;
+        }
+        let done = saved(outcome)?;
+        if done == Saved::Stale {
+            planted::stock(&self.pool, change).await?;
+        }
         self.outbox.wake();
         Ok(done)
     }
@@ -58,19 +74,21 @@ impl OrderRepository for MySqlRepository {
     ) -> Result<Saved, OrderError> {
         let ids: Vec<&str> = effects.iter().map(|effect| effect.event_id.as_str()).collect();
         let ids = ids.as_slice();
-        let done = saved(
-            db::transaction(&self.pool, |tx| {
-                Box::pin(async move {
-                    let firsts = inbox::record(tx, CONSUMER, ids, now).await?;
-                    let fresh = effects.iter().zip(firsts).filter(|(_, first)| *first);
-                    let changes: Vec<&Change> =
-                        fresh.filter_map(|(effect, _)| effect.change.as_ref()).collect();
-                    self.store(tx, &changes).await?;
-                    Ok(Saved::Done)
-                })
+        let outcome = db::transaction(&self.pool, |tx| {
+            Box::pin(async move {
+                let firsts = inbox::record(tx, CONSUMER, ids, now).await?;
+                let fresh = effects.iter().zip(firsts).filter(|(_, first)| *first);
+                let changes: Vec<&Change> =
+                    fresh.filter_map(|(effect, _)| effect.change.as_ref()).collect();
+                self.store(tx, &changes).await?;
+                Ok(changes)
             })
-            .await,
-        )?;
+        })
+        .await;
+        if let Ok(changes) = &outcome {
+            planted::events(&self.pool, changes).await?;
+        }
+        let done = saved(outcome.map(|_| Saved::Done))?;
         self.outbox.wake();
         Ok(done)
     }
@@ -86,8 +104,8 @@ impl OrderRepository for MySqlRepository {
     }
 
     #[instrument(name = "db.order.timeline", skip_all, fields(order.id = %id))]
-    async fn list_timeline(&self, id: OrderId) -> Result<Vec<TimelineEntry>, OrderError> {
-        db::session(&self.pool, |tx| Box::pin(read::timeline(tx, id))).await
+    async fn find_timeline(&self, id: OrderId, limit: u32) -> Result<Timeline, OrderError> {
+        db::session(&self.pool, |tx| Box::pin(read::timeline(tx, id, limit))).await
     }
 
     #[instrument(name = "db.order.find_cases", skip_all)]
@@ -114,12 +132,16 @@ impl OrderRepository for MySqlRepository {
 }
 
 impl MySqlRepository {
-    async fn place_in(&self, tx: &mut Tx<'_>, placement: &Placement) -> Result<Order, Interrupt> {
-        claim::open(tx, placement).await?;
+    async fn place_in(&self, tx: &mut Tx<'_>, placement: &Placement) -> Result<Change, Interrupt> {
+        failpoint!("order.place.before_insert");
+        if !planted::claims_late() {
+            claim::open(tx, placement).await?;
+        }
         let change = stock::reserve(tx, placement).await?;
         write::insert_order(tx, &change.order).await?;
         self.store_effects(tx, &change).await?;
-        Ok(change.order)
+        failpoint!("order.place.before_commit");
+        Ok(change)
     }
 
     async fn store(&self, tx: &mut Tx<'_>, changes: &[&Change]) -> Result<(), Interrupt> {
@@ -136,7 +158,32 @@ impl MySqlRepository {
         for effect in &change.effects {
             write::apply(tx, change, effect).await?;
         }
-        self.outbox.append(tx, &envelope::envelopes(change)?).await?;
+        if !planted::tells_late() {
+            self.outbox.append(tx, &envelope::envelopes(change)?).await?;
+        }
         Ok(())
+    }
+}
+
+/// Where a test makes the process die with everything written and nothing committed.
+fn crash_before_commit(change: &Change) {
+    if change.moves_to(OrderStatus::Cancelled) {
+        failpoint!("order.cancel.before_commit");
+    }
+    if change.moves_to(OrderStatus::Expired) {
+        failpoint!("order.expire.before_commit");
+    }
+}
+
+/// Where a test makes the process die with a change committed that nobody was told of.
+fn crash_after_commit(change: &Change) {
+    if change.moves_to(OrderStatus::Cancelled) {
+        failpoint!("order.cancel.committed");
+    }
+    if change.requests_refund() {
+        failpoint!("order.refund.committed");
+    }
+    if change.settles_attempt() {
+        failpoint!("order.settled");
     }
 }

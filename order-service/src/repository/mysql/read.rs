@@ -7,9 +7,10 @@ use sqlx::QueryBuilder;
 use sqlx::mysql::{MySql, MySqlConnection};
 use uuid::Uuid;
 
-use super::rows::{AttemptRow, HistoryRow, ItemRow, OrderRow, RefundRow};
+use super::past::{AttemptRow, HistoryRow, RefundRow};
+use super::rows::{ItemRow, OrderRow};
 use crate::model::{
-    Attempt, Order, OrderError, OrderId, OrderStatus, PaymentCase, Refund, TimelineEntry,
+    Attempt, Order, OrderError, OrderId, OrderStatus, PaymentCase, Refund, Timeline, TimelineEntry,
 };
 use crate::repository::OrderQuery;
 
@@ -30,7 +31,8 @@ macro_rules! select_attempts {
     ($rest:literal) => {
         concat!(
             "SELECT id, order_id, method, actor, outcome, failure_reason, checks, check_at, \
-             trace_id, created_at FROM payment_attempts ",
+             trace_id, created_at, settled_at, settled_by, settle_trace_id \
+             FROM payment_attempts ",
             $rest
         )
     };
@@ -40,8 +42,8 @@ macro_rules! select_attempts {
 macro_rules! select_refunds {
     ($rest:literal) => {
         concat!(
-            "SELECT id, order_id, payment_id, reason, checks, trace_id, created_at, done_at \
-             FROM refunds ",
+            "SELECT id, order_id, payment_id, reason, checks, trace_id, created_at, asked_by, \
+             done_at, done_by, done_trace_id FROM refunds ",
             $rest
         )
     };
@@ -163,36 +165,43 @@ async fn refunds(
     rows.into_iter().map(|row| Ok((row.payment_id, Refund::try_from(row)?))).collect()
 }
 
-/// Tells what happened to an order, oldest first.
+/// Tells what happened to an order lately: no more than `limit` things.
 pub(super) async fn timeline(
     connection: &mut MySqlConnection,
     id: OrderId,
-) -> Result<Vec<TimelineEntry>, OrderError> {
+    limit: u32,
+) -> Result<Timeline, OrderError> {
+    // One more than is shown, so that it is known when something is left out.
+    let rows = limit.saturating_add(1);
     let history: Vec<HistoryRow> = sqlx::query_as(
         "SELECT from_status, to_status, cause, actor, payment_id, trace_id, occurred_at \
-         FROM order_history WHERE order_id = ? ORDER BY version",
+         FROM order_history WHERE order_id = ? ORDER BY version DESC LIMIT ?",
     )
     .bind(id.as_uuid())
+    .bind(rows)
     .fetch_all(&mut *connection)
     .await?;
     let attempts: Vec<AttemptRow> =
-        sqlx::query_as(select_attempts!("WHERE order_id = ? ORDER BY id"))
+        sqlx::query_as(select_attempts!("WHERE order_id = ? ORDER BY id DESC LIMIT ?"))
             .bind(id.as_uuid())
+            .bind(rows)
             .fetch_all(&mut *connection)
             .await?;
-    let refunds: Vec<RefundRow> = sqlx::query_as(select_refunds!("WHERE order_id = ? ORDER BY id"))
-        .bind(id.as_uuid())
-        .fetch_all(connection)
-        .await?;
-    let mut entries: Vec<TimelineEntry> = history.into_iter().map(TimelineEntry::from).collect();
-    for row in attempts {
-        entries.push(row.into_entry()?);
+    let refunds: Vec<RefundRow> =
+        sqlx::query_as(select_refunds!("WHERE order_id = ? ORDER BY id DESC LIMIT ?"))
+            .bind(id.as_uuid())
+            .bind(rows)
+            .fetch_all(connection)
+            .await?;
+    let mut entries: Vec<TimelineEntry> =
+        history.into_iter().rev().map(TimelineEntry::from).collect();
+    for row in attempts.into_iter().rev() {
+        entries.extend(row.into_entries()?);
     }
-    for row in refunds {
-        entries.push(row.into_entry()?);
+    for row in refunds.into_iter().rev() {
+        entries.extend(row.into_entries()?);
     }
-    entries.sort_by_key(|entry| (entry.time, entry.kind));
-    Ok(entries)
+    Ok(Timeline::latest(entries, limit))
 }
 
 #[cfg(test)]

@@ -9,9 +9,8 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::model::{
-    Actor, Attempt, Currency, Fingerprint, Item, Money, Order, OrderError, OrderId, OrderParts,
-    OrderStatus, Outcome, PaymentId, PaymentMethod, Product, Refund, RefundId, RefundReason, Sku,
-    StoredClaim, TimelineEntry, TimelineKind, UserId,
+    Currency, Fingerprint, Item, Money, Order, OrderError, OrderId, OrderParts, OrderStatus,
+    PaymentId, Product, Sku, StoredClaim, UserId,
 };
 
 /// A stored value that the model does not accept.
@@ -19,7 +18,7 @@ use crate::model::{
 #[error("stored value of {0} is not valid")]
 struct Corrupt(&'static str);
 
-fn corrupt(column: &'static str) -> OrderError {
+pub(super) fn corrupt(column: &'static str) -> OrderError {
     OrderError::Internal { source: Box::new(Corrupt(column)) }
 }
 
@@ -155,115 +154,6 @@ fn from_snapshot(text: &str) -> Result<Order, OrderError> {
     let snapshot: Snapshot = serde_json::from_str(text)
         .map_err(|error| OrderError::Internal { source: Box::new(error) })?;
     snapshot.order.with(snapshot.items)
-}
-
-#[derive(FromRow)]
-pub(super) struct AttemptRow {
-    id: Uuid,
-    pub(super) order_id: Uuid,
-    method: String,
-    actor: String,
-    outcome: Option<String>,
-    failure_reason: Option<String>,
-    checks: u32,
-    check_at: Option<NaiveDateTime>,
-    trace_id: String,
-    created_at: NaiveDateTime,
-}
-
-impl AttemptRow {
-    /// The entry of the attempt in the timeline.
-    pub(super) fn into_entry(self) -> Result<TimelineEntry, OrderError> {
-        let trace_id = self.trace_id.clone();
-        let attempt = Attempt::try_from(self)?;
-        Ok(TimelineEntry { trace_id, ..TimelineEntry::of_attempt(&attempt) })
-    }
-}
-
-impl TryFrom<AttemptRow> for Attempt {
-    type Error = OrderError;
-
-    fn try_from(row: AttemptRow) -> Result<Self, OrderError> {
-        let reason = row.failure_reason.unwrap_or_default();
-        let outcome = match row.outcome.as_deref() {
-            None => None,
-            Some("SUCCEEDED") => Some(Outcome::Captured),
-            Some("FAILED") => Some(Outcome::Declined { reason }),
-            Some(_) => return Err(corrupt("outcome")),
-        };
-        Ok(Self {
-            id: PaymentId::from_uuid(row.id),
-            order_id: OrderId::from_uuid(row.order_id),
-            method: PaymentMethod::parse(&row.method).map_err(|_| corrupt("method"))?,
-            actor: Actor::parse(&row.actor).ok_or_else(|| corrupt("actor"))?,
-            outcome,
-            checks: row.checks,
-            check_at: row.check_at.unwrap_or(row.created_at).and_utc(),
-            created_at: row.created_at.and_utc(),
-        })
-    }
-}
-
-#[derive(FromRow)]
-pub(super) struct RefundRow {
-    id: Uuid,
-    order_id: Uuid,
-    pub(super) payment_id: Uuid,
-    reason: String,
-    checks: u32,
-    trace_id: String,
-    created_at: NaiveDateTime,
-    done_at: Option<NaiveDateTime>,
-}
-
-impl RefundRow {
-    /// The entry of the refund in the timeline.
-    pub(super) fn into_entry(self) -> Result<TimelineEntry, OrderError> {
-        let (trace_id, created_at) = (self.trace_id.clone(), self.created_at.and_utc());
-        let refund = Refund::try_from(self)?;
-        Ok(TimelineEntry { trace_id, ..TimelineEntry::of_refund(&refund, created_at) })
-    }
-}
-
-impl TryFrom<RefundRow> for Refund {
-    type Error = OrderError;
-
-    fn try_from(row: RefundRow) -> Result<Self, OrderError> {
-        Ok(Self {
-            id: RefundId::from_uuid(row.id),
-            order_id: OrderId::from_uuid(row.order_id),
-            payment_id: PaymentId::from_uuid(row.payment_id),
-            reason: RefundReason::from_name(&row.reason).ok_or_else(|| corrupt("reason"))?,
-            done: row.done_at.is_some(),
-            checks: row.checks,
-        })
-    }
-}
-
-#[derive(FromRow)]
-pub(super) struct HistoryRow {
-    from_status: Option<String>,
-    to_status: String,
-    cause: String,
-    actor: String,
-    payment_id: Option<Uuid>,
-    trace_id: String,
-    occurred_at: NaiveDateTime,
-}
-
-impl From<HistoryRow> for TimelineEntry {
-    fn from(row: HistoryRow) -> Self {
-        Self {
-            time: row.occurred_at.and_utc(),
-            kind: TimelineKind::Transition,
-            actor: row.actor,
-            from: row.from_status,
-            to: row.to_status,
-            cause: row.cause,
-            payment_id: row.payment_id.map(PaymentId::from_uuid),
-            trace_id: row.trace_id,
-        }
-    }
 }
 
 #[derive(FromRow)]

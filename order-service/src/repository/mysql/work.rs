@@ -10,8 +10,8 @@ use tracing::instrument;
 use uuid::Uuid;
 
 use super::MySqlRepository;
+use super::past::RefundRow;
 use super::read::{self, push_list, select_orders, select_refunds};
-use super::rows::RefundRow;
 use crate::model::{Order, OrderError, OrderId, PaymentCase, PaymentId, Refund, RefundId};
 use crate::repository::{Lease, WorkRepository};
 

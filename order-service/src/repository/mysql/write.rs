@@ -1,14 +1,15 @@
 //! Storing decisions: each effect of a change is one guarded statement.
 
 use chassis::db::{self, DbError};
+use chassis::mutant;
 use chassis::telemetry::trace::current_trace_id;
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 use sqlx::mysql::{MySql, MySqlConnection};
 
+use super::history;
 use crate::model::{
-    Attempt, Change, Effect, Item, Order, OrderError, OrderStatus, Outcome, PaymentId, Refund,
-    RefundId, Transition,
+    Actor, Attempt, Change, Effect, Item, Order, OrderError, Outcome, PaymentId, Refund, RefundId,
 };
 use crate::repository::Saved;
 
@@ -93,21 +94,24 @@ pub(super) async fn update_order(
     change: &Change,
 ) -> Result<(), Interrupt> {
     let order = &change.order;
-    let done = sqlx::query(
-        "UPDATE orders SET status = ?, version = ?, payment_id = ?, failure_reason = ?, \
-         updated_at = ? WHERE id = ? AND status = ? AND version = ? AND payment_id <=> ?",
-    )
-    .bind(order.status.as_str())
-    .bind(order.version)
-    .bind(order.payment_id.map(|id| id.as_uuid()))
-    .bind(order.failure_reason.as_deref())
-    .bind(order.updated_at.naive_utc())
-    .bind(order.id.as_uuid())
-    .bind(change.guard.status.as_str())
-    .bind(change.guard.version)
-    .bind(change.guard.payment_id.map(|id| id.as_uuid()))
-    .execute(connection)
-    .await?;
+    let guarded = "UPDATE orders SET status = ?, version = ?, payment_id = ?, failure_reason = ?, \
+         updated_at = ? WHERE id = ? AND status = ? AND version = ? AND payment_id <=> ?";
+    let unguarded = "UPDATE orders SET status = ?, version = ?, payment_id = ?, \
+         failure_reason = ?, updated_at = ? \
+         WHERE id = ? OR (FALSE AND status = ? AND version = ? AND payment_id <=> ?)";
+    let update = if mutant!("order_guard_without_old_state") { unguarded } else { guarded };
+    let done = sqlx::query(update)
+        .bind(order.status.as_str())
+        .bind(order.version)
+        .bind(order.payment_id.map(|id| id.as_uuid()))
+        .bind(order.failure_reason.as_deref())
+        .bind(order.updated_at.naive_utc())
+        .bind(order.id.as_uuid())
+        .bind(change.guard.status.as_str())
+        .bind(change.guard.version)
+        .bind(change.guard.payment_id.map(|id| id.as_uuid()))
+        .execute(connection)
+        .await?;
     held(done.rows_affected())
 }
 
@@ -118,40 +122,20 @@ pub(super) async fn apply(
     effect: &Effect,
 ) -> Result<(), Interrupt> {
     match effect {
-        Effect::Transition(transition) => insert_history(connection, change, transition).await,
+        Effect::Transition(transition) => history::insert(connection, change, transition).await,
         // Products are locked last: see `stock::release`.
         Effect::ReleaseStock => Ok(()),
         Effect::StartAttempt(attempt) => insert_attempt(connection, attempt).await,
-        Effect::SettleAttempt { payment_id, outcome } => {
-            settle_attempt(connection, *payment_id, outcome, change.at).await
+        Effect::SettleAttempt { payment_id, outcome, actor } => {
+            settle_attempt(connection, (*payment_id, outcome), (actor, change.at)).await
         }
-        Effect::RequestRefund(refund) => insert_refund(connection, refund, change.at).await,
-        Effect::SettleRefund(id) => settle_refund(connection, *id, change.at).await,
+        Effect::RequestRefund { refund, actor } => {
+            insert_refund(connection, refund, (actor, change.at)).await
+        }
+        Effect::SettleRefund { id, actor } => {
+            settle_refund(connection, *id, (actor, change.at)).await
+        }
     }
-}
-
-async fn insert_history(
-    connection: &mut MySqlConnection,
-    change: &Change,
-    transition: &Transition,
-) -> Result<(), Interrupt> {
-    let order = &change.order;
-    sqlx::query(
-        "INSERT INTO order_history (order_id, version, from_status, to_status, cause, actor, \
-         payment_id, trace_id, occurred_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(order.id.as_uuid())
-    .bind(order.version)
-    .bind(transition.from.map(OrderStatus::as_str))
-    .bind(transition.to.as_str())
-    .bind(transition.cause)
-    .bind(transition.actor.to_string())
-    .bind(order.payment_id.map(|id| id.as_uuid()))
-    .bind(current_trace_id().unwrap_or_default())
-    .bind(change.at.naive_utc())
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 async fn insert_attempt(
@@ -184,17 +168,19 @@ async fn insert_attempt(
 
 async fn settle_attempt(
     connection: &mut MySqlConnection,
-    id: PaymentId,
-    outcome: &Outcome,
-    at: DateTime<Utc>,
+    (id, outcome): (PaymentId, &Outcome),
+    (actor, at): (&Actor, DateTime<Utc>),
 ) -> Result<(), Interrupt> {
     let done = sqlx::query(
         "UPDATE payment_attempts SET outcome = ?, failure_reason = ?, settled_at = ?, \
-         open_order_id = NULL, check_at = NULL WHERE id = ? AND outcome IS NULL",
+         settled_by = ?, settle_trace_id = ?, open_order_id = NULL, check_at = NULL \
+         WHERE id = ? AND outcome IS NULL",
     )
     .bind(outcome.name())
     .bind(outcome.reason())
     .bind(at.naive_utc())
+    .bind(actor.to_string())
+    .bind(current_trace_id().unwrap_or_default())
     .bind(id.as_uuid())
     .execute(connection)
     .await?;
@@ -204,16 +190,17 @@ async fn settle_attempt(
 async fn insert_refund(
     connection: &mut MySqlConnection,
     refund: &Refund,
-    at: DateTime<Utc>,
+    (actor, at): (&Actor, DateTime<Utc>),
 ) -> Result<(), Interrupt> {
     let inserted = sqlx::query(
-        "INSERT INTO refunds (id, order_id, payment_id, reason, checks, try_at, trace_id, \
-         created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO refunds (id, order_id, payment_id, reason, asked_by, checks, try_at, \
+         trace_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(refund.id.as_uuid())
     .bind(refund.order_id.as_uuid())
     .bind(refund.payment_id.as_uuid())
     .bind(refund.reason.as_str())
+    .bind(actor.to_string())
     .bind(refund.checks)
     .bind(at.naive_utc())
     .bind(current_trace_id().unwrap_or_default())
@@ -232,12 +219,15 @@ async fn insert_refund(
 async fn settle_refund(
     connection: &mut MySqlConnection,
     id: RefundId,
-    at: DateTime<Utc>,
+    (actor, at): (&Actor, DateTime<Utc>),
 ) -> Result<(), Interrupt> {
     let done = sqlx::query(
-        "UPDATE refunds SET done_at = ?, try_at = NULL WHERE id = ? AND done_at IS NULL",
+        "UPDATE refunds SET done_at = ?, done_by = ?, done_trace_id = ?, try_at = NULL \
+         WHERE id = ? AND done_at IS NULL",
     )
     .bind(at.naive_utc())
+    .bind(actor.to_string())
+    .bind(current_trace_id().unwrap_or_default())
     .bind(id.as_uuid())
     .execute(connection)
     .await?;

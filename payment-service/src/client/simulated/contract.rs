@@ -14,6 +14,7 @@ fn row(verdict: Option<Verdict>) -> ChargeRow {
         reference: PaymentId::generate(),
         amount: Money::parse("amount", 700, "CNY").unwrap(),
         verdict,
+        created_at: DateTime::from_timestamp_millis(1_767_323_044_006).unwrap(),
         due_at: DateTime::from_timestamp_millis(1_767_323_045_006).unwrap(),
         refund_id: None,
     }
@@ -51,6 +52,17 @@ async fn a_captured_charge_is_refunded_under_one_id(book: &dyn ChargeBook) {
     assert_eq!(book.find(captured.reference).await.unwrap().unwrap().refund_id, Some(id));
 }
 
+async fn charges_are_listed_in_the_order_of_their_references(book: &dyn ChargeBook) {
+    let mut rows: Vec<_> = (0..3).map(|_| row(Some(Verdict::Captured))).collect();
+    for row in rows.iter().rev() {
+        book.open(row).await.unwrap();
+    }
+    rows.sort_by_key(|row| row.reference);
+    assert_eq!(book.list(None, 2).await.unwrap(), rows[..2]);
+    assert_eq!(book.list(Some(rows[1].reference), 2).await.unwrap(), rows[2..]);
+    assert_eq!(book.list(Some(rows[2].reference), 2).await.unwrap(), []);
+}
+
 macro_rules! contract {
     ($($case:ident),+ $(,)?) => {
         mod memory {
@@ -78,4 +90,5 @@ contract!(
     a_charge_reads_back_as_it_was_opened,
     the_first_charge_under_a_reference_stays,
     a_captured_charge_is_refunded_under_one_id,
+    charges_are_listed_in_the_order_of_their_references,
 );

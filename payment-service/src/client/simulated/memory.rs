@@ -1,6 +1,6 @@
 //! The simulated provider's charges in memory, for tests.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -12,11 +12,11 @@ use crate::model::{PaymentId, RefundId};
 /// A [`ChargeBook`] that forgets.
 #[derive(Default)]
 pub struct MemoryChargeBook {
-    rows: Mutex<HashMap<PaymentId, ChargeRow>>,
+    rows: Mutex<BTreeMap<PaymentId, ChargeRow>>,
 }
 
 impl MemoryChargeBook {
-    fn rows(&self) -> MutexGuard<'_, HashMap<PaymentId, ChargeRow>> {
+    fn rows(&self) -> MutexGuard<'_, BTreeMap<PaymentId, ChargeRow>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -45,5 +45,15 @@ impl ChargeBook for MemoryChargeBook {
             row.refund_id = Some(id);
         }
         Ok(refundable)
+    }
+
+    async fn list(
+        &self,
+        after: Option<PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<ChargeRow>, ProviderError> {
+        let rows = self.rows();
+        let behind = rows.values().filter(|row| after.is_none_or(|after| row.reference > after));
+        Ok(behind.take(limit as usize).cloned().collect())
     }
 }

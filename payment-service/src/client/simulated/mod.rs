@@ -22,10 +22,14 @@ use tokio::sync::mpsc;
 
 use self::scenario::{Decision, Manner, Scenario};
 use super::{ChargeRequest, PaymentProvider, ProviderError, RefundRequest};
-use crate::model::{Charge, Money, Outcome, PaymentId, Reason, RefundId};
+use crate::model::{
+    Charge, ChargePage, ListedCharge, ListedRefund, Money, Outcome, PaymentId, Reason, RefundId,
+};
 
 /// Callbacks that wait to be sent; more are lost, as they may be with a real provider.
 const CALLBACKS_MAX: usize = 1_024;
+/// What its references begin with.
+const PREFIX: &str = "sim_";
 
 /// A charge as the simulated provider keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub struct ChargeRow {
     pub amount: Money,
     /// What it comes to in the end: `captured`, or why it is declined. None: it is never decided.
     pub verdict: Option<Verdict>,
+    /// When it was written down.
+    pub created_at: DateTime<Utc>,
     /// From when on the verdict holds.
     pub due_at: DateTime<Utc>,
     /// Under which id it was refunded.
@@ -62,6 +68,25 @@ impl ChargeRow {
             _ => Outcome::Pending,
         }
     }
+
+    /// The provider's own reference. It sorts as the reference does.
+    fn provider_reference(&self) -> String {
+        format!("{PREFIX}{}", self.reference)
+    }
+
+    fn listed(&self, now: DateTime<Utc>) -> ListedCharge {
+        let refund =
+            |id: RefundId| ListedRefund { id: id.to_string(), amount: self.amount.amount() };
+        ListedCharge {
+            reference: self.reference.to_string(),
+            provider_reference: self.provider_reference(),
+            amount: self.amount.amount(),
+            currency: self.amount.currency().to_string(),
+            outcome: self.outcome(now),
+            created_at: self.created_at,
+            refunds: self.refund_id.map(refund).into_iter().collect(),
+        }
+    }
 }
 
 /// The simulated provider's memory.
@@ -75,6 +100,13 @@ pub trait ChargeBook: Send + Sync {
 
     /// Marks a charge as refunded. Returns whether it is refunded under this id now.
     async fn refund(&self, reference: PaymentId, id: RefundId) -> Result<bool, ProviderError>;
+
+    /// Lists up to `limit` charges behind `after`, in the order of their references.
+    async fn list(
+        &self,
+        after: Option<PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<ChargeRow>, ProviderError>;
 }
 
 /// A callback that the provider is going to send.
@@ -113,11 +145,13 @@ impl SimulatedProvider {
             Decision::Later(verdict) => (Some(verdict.clone()), delta(self.callback_delay)),
             Decision::Never => (None, TimeDelta::zero()),
         };
+        let created_at = self.clock.now();
         ChargeRow {
             reference: request.reference,
             amount: request.amount,
             verdict,
-            due_at: self.clock.now() + delay,
+            created_at,
+            due_at: created_at + delay,
             refund_id: None,
         }
     }
@@ -131,9 +165,16 @@ impl SimulatedProvider {
         }
     }
 
+    fn charge_of(&self, request: &ChargeRequest, row: &ChargeRow) -> Result<Charge, ProviderError> {
+        if row.amount != request.amount {
+            return Err(ProviderError::unknown("the reference belongs to a charge of other money"));
+        }
+        Ok(self.charge(row))
+    }
+
     fn charge(&self, row: &ChargeRow) -> Charge {
         Charge {
-            provider_reference: format!("sim_{}", row.reference),
+            provider_reference: row.provider_reference(),
             outcome: row.outcome(self.clock.now()),
         }
     }
@@ -167,7 +208,7 @@ impl PaymentProvider for SimulatedProvider {
         let scenario = Scenario::of(&request.method);
         let row = self.row(request, &scenario);
         if let Some(existing) = self.book.open(&row).await? {
-            return Ok(self.charge(&existing));
+            return self.charge_of(request, &existing);
         }
         self.announce(&row, scenario.callbacks);
         match scenario.manner {
@@ -178,8 +219,9 @@ impl PaymentProvider for SimulatedProvider {
         Ok(self.charge(&row))
     }
 
-    async fn query(&self, reference: PaymentId) -> Result<Option<Charge>, ProviderError> {
-        Ok(self.book.find(reference).await?.map(|row| self.charge(&row)))
+    async fn query(&self, request: &ChargeRequest) -> Result<Option<Charge>, ProviderError> {
+        let found = self.book.find(request.reference).await?;
+        found.map(|row| self.charge_of(request, &row)).transpose()
     }
 
     async fn refund(&self, request: &RefundRequest) -> Result<(), ProviderError> {
@@ -187,6 +229,24 @@ impl PaymentProvider for SimulatedProvider {
             return Ok(());
         }
         Err(ProviderError::Refused { reason: "not_refundable".to_owned() })
+    }
+
+    async fn list_charges(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<ChargePage, ProviderError> {
+        let after = after.map(|text| {
+            let reference = text.strip_prefix(PREFIX).and_then(|id| PaymentId::parse(id).ok());
+            reference.ok_or_else(|| ProviderError::unknown("no reference of this provider"))
+        });
+        // One row more tells whether there is a next page.
+        let mut rows = self.book.list(after.transpose()?, limit.saturating_add(1)).await?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next = rows.last().filter(|_| more).map(ChargeRow::provider_reference);
+        let now = self.clock.now();
+        Ok(ChargePage { charges: rows.iter().map(|row| row.listed(now)).collect(), next })
     }
 }
 
@@ -249,7 +309,7 @@ mod tests {
         let answer =
             tokio::time::timeout(Duration::from_hours(1), bench.provider.capture(&request));
         assert!(answer.await.is_err());
-        let charge = bench.provider.query(request.reference).await.unwrap().unwrap();
+        let charge = bench.provider.query(&request).await.unwrap().unwrap();
         assert_eq!(charge.outcome, Outcome::Captured);
         assert_eq!(bench.provider.capture(&request).await.unwrap(), charge);
     }
@@ -265,10 +325,10 @@ mod tests {
             let request = request(method);
             bench.provider.capture(&request).await.unwrap();
             bench.clock.advance(TimeDelta::milliseconds(999));
-            let early = bench.provider.query(request.reference).await.unwrap().unwrap();
+            let early = bench.provider.query(&request).await.unwrap().unwrap();
             assert_eq!(early.outcome, Outcome::Pending, "{method}");
             bench.clock.advance(TimeDelta::milliseconds(1));
-            let late = bench.provider.query(request.reference).await.unwrap().unwrap();
+            let late = bench.provider.query(&request).await.unwrap().unwrap();
             assert_eq!(late.outcome, expected, "{method}");
         }
     }

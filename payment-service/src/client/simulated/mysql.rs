@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use chassis::db::{self, Pool};
 use chrono::NaiveDateTime;
-use sqlx::FromRow;
+use sqlx::mysql::MySql;
+use sqlx::{FromRow, QueryBuilder};
 use tracing::instrument;
 use uuid::Uuid;
 
@@ -27,6 +28,9 @@ impl MySqlChargeBook {
     }
 }
 
+const SELECT: &str = "SELECT reference, amount, currency, captured, decline_reason, created_at, \
+    due_at, refund_id FROM provider_charges ";
+
 #[derive(FromRow)]
 struct Row {
     reference: Uuid,
@@ -34,6 +38,7 @@ struct Row {
     currency: String,
     captured: Option<bool>,
     decline_reason: Option<String>,
+    created_at: Option<NaiveDateTime>,
     due_at: NaiveDateTime,
     refund_id: Option<Uuid>,
 }
@@ -53,6 +58,7 @@ impl Row {
             amount: Money::parse("amount", self.amount, &self.currency)
                 .map_err(ProviderError::unknown)?,
             verdict,
+            created_at: self.created_at.unwrap_or(self.due_at).and_utc(),
             due_at: self.due_at.and_utc(),
             refund_id: self.refund_id.map(RefundId::from_uuid),
         })
@@ -70,14 +76,15 @@ impl ChargeBook for MySqlChargeBook {
         };
         let done = sqlx::query(
             "INSERT INTO provider_charges \
-             (reference, amount, currency, captured, decline_reason, due_at) \
-             VALUES (?, ?, ?, ?, ?, ?)",
+             (reference, amount, currency, captured, decline_reason, created_at, due_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(row.reference.as_uuid())
         .bind(row.amount.amount())
         .bind(row.amount.currency().to_string())
         .bind(captured)
         .bind(reason)
+        .bind(row.created_at.naive_utc())
         .bind(row.due_at.naive_utc())
         .execute(&self.pool)
         .await;
@@ -90,14 +97,13 @@ impl ChargeBook for MySqlChargeBook {
 
     #[instrument(name = "db.provider_charge.find", skip_all)]
     async fn find(&self, reference: PaymentId) -> Result<Option<ChargeRow>, ProviderError> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT reference, amount, currency, captured, decline_reason, due_at, refund_id \
-             FROM provider_charges WHERE reference = ?",
-        )
-        .bind(reference.as_uuid())
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(ProviderError::unknown)?;
+        let mut query = QueryBuilder::<MySql>::new(SELECT);
+        query.push("WHERE reference = ").push_bind(reference.as_uuid());
+        let row: Option<Row> = query
+            .build_query_as()
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(ProviderError::unknown)?;
         row.map(Row::into_charge).transpose()
     }
 
@@ -115,5 +121,19 @@ impl ChargeBook for MySqlChargeBook {
         .await
         .map_err(ProviderError::unknown)?;
         Ok(done.rows_affected() == 1)
+    }
+
+    #[instrument(name = "db.provider_charge.list", skip_all)]
+    async fn list(
+        &self,
+        after: Option<PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<ChargeRow>, ProviderError> {
+        let mut query = QueryBuilder::<MySql>::new(SELECT);
+        query.push("WHERE reference > ").push_bind(after.map_or_else(Uuid::nil, |id| id.as_uuid()));
+        query.push(" ORDER BY reference LIMIT ").push_bind(limit);
+        let rows: Vec<Row> =
+            query.build_query_as().fetch_all(&self.pool).await.map_err(ProviderError::unknown)?;
+        rows.into_iter().map(Row::into_charge).collect()
     }
 }

@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    CallbackRecord, Entry, OrderId, Payment, PaymentError, PaymentId, PaymentStatus, Ruling,
+    Booked, CallbackReceipt, CallbackRecord, Entry, OrderId, Payment, PaymentError, PaymentId,
+    PaymentStatus, Ruling, SurplusChange,
 };
 use crate::repository::memory::MemoryPaymentRepository;
 use crate::repository::mysql::MySqlPaymentRepository;
+use crate::repository::review::{CallbackFilter, ReviewRepository, Stretch};
 use crate::repository::{Pauses, PaymentRepository, Save, Saved};
 
 /// A line of the history: version, from, to, cause.
@@ -89,6 +91,14 @@ impl PaymentRepository for MySqlBooks {
         self.repository.save(save).await
     }
 
+    async fn save_surplus(
+        &self,
+        change: &SurplusChange,
+        check_at: Option<DateTime<Utc>>,
+    ) -> Result<Saved, PaymentError> {
+        self.repository.save_surplus(change, check_at).await
+    }
+
     async fn record_callback(&self, record: &CallbackRecord) -> Result<(), PaymentError> {
         self.repository.record_callback(record).await
     }
@@ -108,6 +118,37 @@ impl PaymentRepository for MySqlBooks {
         limit: u32,
     ) -> Result<u64, PaymentError> {
         self.repository.forget_callbacks(before, limit).await
+    }
+}
+
+#[async_trait]
+impl ReviewRepository for MySqlBooks {
+    async fn list_callbacks(
+        &self,
+        filter: CallbackFilter,
+        limit: u32,
+    ) -> Result<Vec<CallbackReceipt>, PaymentError> {
+        self.repository.list_callbacks(filter, limit).await
+    }
+
+    async fn find_booked(&self, ids: &[PaymentId]) -> Result<Vec<Booked>, PaymentError> {
+        self.repository.find_booked(ids).await
+    }
+
+    async fn list_referenced(
+        &self,
+        stretch: &Stretch,
+        limit: u32,
+    ) -> Result<Vec<Booked>, PaymentError> {
+        self.repository.list_referenced(stretch, limit).await
+    }
+
+    async fn list_unreferenced(
+        &self,
+        after: Option<PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Booked>, PaymentError> {
+        self.repository.list_unreferenced(after, limit).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! What every [`PaymentRepository`](super::PaymentRepository) does, run against each adapter.
 
 mod books;
+mod looking_back;
+mod surplus;
 
 use std::time::Duration;
 
@@ -9,6 +11,15 @@ use chassis::testing::mysql::TestDatabase;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::books::{Books, MySqlBooks};
+use self::looking_back::{
+    booked_payments_come_with_their_balance, callbacks_of_an_order_are_listed,
+    payments_are_listed_by_their_provider_references,
+    payments_without_a_reference_are_listed_by_their_ids,
+};
+use self::surplus::{
+    a_surplus_capture_is_stored_in_two_steps, of_two_that_find_a_surplus_capture_one_books_it,
+    what_has_not_failed_takes_no_surplus,
+};
 use super::memory::MemoryPaymentRepository;
 use super::mysql::MySqlPaymentRepository;
 use super::{Cause, Pauses, Save, Saved};
@@ -293,4 +304,11 @@ contract!(
     due_payments_are_claimed_once_per_pause,
     a_move_starts_the_pauses_anew,
     the_longest_due_are_claimed_first,
+    a_surplus_capture_is_stored_in_two_steps,
+    of_two_that_find_a_surplus_capture_one_books_it,
+    what_has_not_failed_takes_no_surplus,
+    callbacks_of_an_order_are_listed,
+    booked_payments_come_with_their_balance,
+    payments_are_listed_by_their_provider_references,
+    payments_without_a_reference_are_listed_by_their_ids,
 );

@@ -1,13 +1,15 @@
 //! Payments in MySQL or MariaDB.
 
+mod review;
 mod row;
+mod surplus;
 mod write;
 
 use async_trait::async_trait;
 use chassis::db::{self, DbError, Pool};
 use chassis::error::Kind;
-use chassis::inbox;
 use chassis::outbox::Outbox;
+use chassis::{failpoint, inbox, mutant};
 use chrono::{DateTime, Utc};
 use sqlx::mysql::MySql;
 use sqlx::{FromRow, MySqlConnection, QueryBuilder};
@@ -16,15 +18,17 @@ use uuid::Uuid;
 
 use self::row::PaymentRow;
 use self::write::Undo;
-use crate::model::{CallbackRecord, OrderId, Payment, PaymentError, PaymentId};
+use crate::model::{CallbackRecord, OrderId, Payment, PaymentError, PaymentId, SurplusChange};
 use crate::repository::{Pauses, PaymentRepository, Save, Saved};
 
 /// Every column of a payment and of its refund, if there is one.
-const SELECT: &str = "SELECT p.id, p.order_id, p.user_id, p.amount, p.currency, p.method, p.status, \
+const COLUMNS: &str = "SELECT p.id, p.order_id, p.user_id, p.amount, p.currency, p.method, p.status, \
     p.provider_reference, p.failure_reason, p.version, p.created_at, p.updated_at, \
     r.id AS refund_id, r.status AS refund_status, r.reason AS refund_reason, \
-    r.created_at AS refund_created_at \
-    FROM payments p LEFT JOIN refunds r ON r.payment_id = p.id ";
+    r.created_at AS refund_created_at";
+
+/// Where they come from.
+const TABLES: &str = " FROM payments p LEFT JOIN refunds r ON r.payment_id = p.id ";
 
 /// A [`PaymentRepository`] over the schema of this service.
 #[derive(Clone)]
@@ -87,16 +91,16 @@ impl PaymentRepository for MySqlPaymentRepository {
 
     #[instrument(name = "db.payment.find", skip_all)]
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, PaymentError> {
-        let mut query = QueryBuilder::<MySql>::new(SELECT);
-        query.push("WHERE p.id = ").push_bind(id.as_uuid());
+        let mut query = select("WHERE p.id = ");
+        query.push_bind(id.as_uuid());
         let row: Option<PaymentRow> = query.build_query_as().fetch_optional(&self.pool).await?;
         row.map(PaymentRow::into_payment).transpose()
     }
 
     #[instrument(name = "db.payment.list_attempts", skip_all)]
     async fn list_attempts(&self, order: OrderId) -> Result<Vec<Payment>, PaymentError> {
-        let mut query = QueryBuilder::<MySql>::new(SELECT);
-        query.push("WHERE p.order_id = ").push_bind(order.as_uuid());
+        let mut query = select("WHERE p.order_id = ");
+        query.push_bind(order.as_uuid());
         query.push(" ORDER BY p.created_at, p.id");
         let rows: Vec<PaymentRow> = query.build_query_as().fetch_all(&self.pool).await?;
         rows.into_iter().map(PaymentRow::into_payment).collect()
@@ -106,21 +110,36 @@ impl PaymentRepository for MySqlPaymentRepository {
     async fn save(&self, save: Save<'_>) -> Result<Saved, PaymentError> {
         let events = write::envelopes(save.change.event.as_ref())?;
         let (save, events, outbox) = (&save, events.as_slice(), &self.outbox);
+        if mutant!("ledger_entry_outside_transaction") {
+            write::insert_posting_apart(&self.pool, save.change).await?;
+        }
         let stored = db::transaction(&self.pool, |tx| {
             Box::pin(async move {
                 write::move_payment(tx, save).await?;
                 outbox.append(tx, events).await?;
+                if save.callback.is_some() {
+                    failpoint!("payment.callback.before_commit");
+                }
                 Ok::<_, Undo>(())
             })
         });
-        match stored.await {
-            Ok(()) => {
-                self.outbox.wake();
-                Ok(Saved::Stored)
-            }
-            Err(Undo::Because(saved)) => Ok(saved),
-            Err(Undo::Failed(error)) => Err(error),
+        let saved = saved(stored.await)?;
+        if saved == Saved::Stored {
+            self.outbox.wake();
         }
+        Ok(saved)
+    }
+
+    #[instrument(name = "db.payment.save_surplus", skip_all)]
+    async fn save_surplus(
+        &self,
+        change: &SurplusChange,
+        check_at: Option<DateTime<Utc>>,
+    ) -> Result<Saved, PaymentError> {
+        let stored = db::transaction(&self.pool, |tx| {
+            Box::pin(async move { surplus::store(tx, change, check_at).await })
+        });
+        saved(stored.await)
     }
 
     #[instrument(name = "db.callback.record", skip_all)]
@@ -164,6 +183,20 @@ impl PaymentRepository for MySqlPaymentRepository {
         let marks = inbox::purge(&self.pool, before, limit).await?;
         Ok(callbacks.rows_affected() + marks)
     }
+}
+
+fn saved(stored: Result<(), Undo>) -> Result<Saved, PaymentError> {
+    match stored {
+        Ok(()) => Ok(Saved::Stored),
+        Err(Undo::Because(saved)) => Ok(saved),
+        Err(Undo::Failed(error)) => Err(error),
+    }
+}
+
+fn select(condition: &'static str) -> QueryBuilder<MySql> {
+    let mut query = QueryBuilder::new(COLUMNS);
+    query.push(TABLES).push(condition);
+    query
 }
 
 /// A payment whose look is due.
@@ -213,8 +246,8 @@ async fn read_claimed(
     let mut rows = Vec::with_capacity(due.len());
     // One statement for a whole round would order the rows anew and be prepared for every length.
     for row in due {
-        let mut query = QueryBuilder::<MySql>::new(SELECT);
-        query.push("WHERE p.id = ").push_bind(row.id);
+        let mut query = select("WHERE p.id = ");
+        query.push_bind(row.id);
         rows.extend(query.build_query_as().fetch_optional(&mut *connection).await?);
     }
     Ok(rows)

@@ -1,14 +1,14 @@
 //! The statements that store a payment and what belongs to it, to be run inside a transaction.
 
-use chassis::db::{self, DbError};
-use chassis::inbox;
+use chassis::db::{self, DbError, Pool};
 use chassis::messaging::Envelope;
+use chassis::{inbox, mutant};
 use chrono::{DateTime, Utc};
 use sqlx::MySqlConnection;
 use sqlx::mysql::MySql;
 
 use crate::model::{
-    CallbackRecord, Payment, PaymentError, PaymentEvent, PaymentStatus, Posting, Refund,
+    CallbackRecord, Change, Payment, PaymentError, PaymentEvent, PaymentStatus, Posting, Refund,
     RefundStatus,
 };
 use crate::repository::{Cause, Save, Saved};
@@ -105,7 +105,8 @@ pub(super) async fn move_payment(
         record_callback(connection, record).await?;
     }
     insert_history(connection, payment, Some(change.before), save.cause).await?;
-    if let Some(posting) = &change.posting {
+    let apart = mutant!("ledger_entry_outside_transaction");
+    if let Some(posting) = change.posting.as_ref().filter(|_| !apart) {
         insert_posting(connection, posting).await?;
     }
     if let Some(refund) = payment.refund() {
@@ -160,7 +161,7 @@ async fn insert_history(
     Ok(())
 }
 
-async fn insert_posting(
+pub(super) async fn insert_posting(
     connection: &mut MySqlConnection,
     posting: &Posting,
 ) -> Result<(), PaymentError> {
@@ -182,6 +183,19 @@ async fn insert_posting(
     Ok(())
 }
 
+/// Writes what a move books without the move: a bug that a test plants.
+pub(super) async fn insert_posting_apart(pool: &Pool, change: &Change) -> Result<(), PaymentError> {
+    let Some(posting) = &change.posting else { return Ok(()) };
+    db::transaction(pool, |tx| {
+        Box::pin(async move { insert_posting(tx, posting).await.map_err(Undo::from) })
+    })
+    .await
+    .or_else(|undo| match undo {
+        Undo::Because(_) => Ok(()),
+        Undo::Failed(error) => Err(error),
+    })
+}
+
 async fn store_refund(
     connection: &mut MySqlConnection,
     payment: &Payment,
@@ -200,7 +214,7 @@ async fn store_refund(
     Ok(())
 }
 
-async fn insert_refund(
+pub(super) async fn insert_refund(
     connection: &mut MySqlConnection,
     payment: &Payment,
     refund: &Refund,

@@ -1,5 +1,11 @@
 //! The configuration of this service; `config/default.toml` is its documentation.
 
+mod ledger;
+mod provider;
+
+pub use ledger::LedgerConfig;
+pub use provider::{ProviderConfig, ProviderKind};
+
 use std::time::Duration;
 
 use chassis::config::{
@@ -42,26 +48,8 @@ pub struct Config {
     pub callback: CallbackConfig,
     /// The reconciliation with the provider.
     pub reconcile: ReconcileConfig,
-}
-
-/// `[provider]`: who takes the money.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProviderConfig {
-    /// Which adapter.
-    pub kind: ProviderKind,
-    /// Longest wait for an answer; afterwards the outcome is unknown.
-    pub timeout_ms: u64,
-    /// Simulated provider: time until a pending charge is decided and its callback is sent.
-    pub callback_delay_ms: u64,
-}
-
-/// Which adapter of the provider is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProviderKind {
-    /// In the process; moves no money.
-    Simulated,
+    /// The comparison with the provider's ledger.
+    pub ledger: LedgerConfig,
 }
 
 /// `[callback]`: which callbacks are believed.
@@ -77,6 +65,8 @@ pub struct CallbackConfig {
     pub keep_d: u32,
     /// Pause between two sweeps of callbacks that are older.
     pub sweep_every_s: u64,
+    /// Callbacks of an order that are listed at most.
+    pub list_max: u32,
 }
 
 impl CallbackConfig {
@@ -111,7 +101,7 @@ impl Config {
     /// The times that the use cases go by.
     pub fn policy(&self) -> Policy {
         Policy {
-            provider_timeout: Duration::from_millis(self.provider.timeout_ms),
+            provider_timeout: self.provider.timeout(),
             callback_tolerance: Duration::from_secs(self.callback.tolerance_s),
             callback_keep: TimeDelta::days(i64::from(self.callback.keep_d)),
             pauses: Pauses {
@@ -119,6 +109,8 @@ impl Config {
                 max: Duration::from_millis(self.reconcile.max_ms),
             },
             batch: self.reconcile.batch,
+            callbacks_max: self.callback.list_max,
+            review: self.ledger.policy(),
         }
     }
 }
@@ -152,6 +144,12 @@ impl BaseConfig for Config {
             let message = "needs a keep_d and a sweep_every_s above 0";
             return Err(ConfigError::value("callback", message));
         }
+        if !(1..=1_000).contains(&self.callback.list_max) {
+            let message = "must be between 1 and 1000";
+            return Err(ConfigError::value("callback.list_max", message));
+        }
+        self.provider.validate(profile)?;
+        self.ledger.validate(self.reconcile.max_ms)?;
         let reconcile = &self.reconcile;
         if reconcile.interval_ms == 0 || !(1..=100).contains(&reconcile.batch) {
             let message = "needs an interval above 0 and a batch of 1 to 100";
@@ -180,6 +178,7 @@ mod tests {
 
     use super::*;
     use crate::App;
+    use crate::service::ReviewPolicy;
 
     fn defaults() -> Config {
         chassis::config::load(App::ENV_PREFIX, App::DEFAULTS).unwrap()
@@ -190,7 +189,39 @@ mod tests {
         let config = defaults();
         config.validate(Profile::Development).unwrap();
         let of_tests = crate::testing::policy();
-        assert_eq!(config.policy(), Policy { batch: config.reconcile.batch, ..of_tests });
+        let review = ReviewPolicy { page: config.ledger.page, ..of_tests.review };
+        let expected = Policy { batch: config.reconcile.batch, review, ..of_tests };
+        assert_eq!(config.policy(), expected);
+    }
+
+    #[test]
+    fn comparisons_without_bounds_are_refused_by_name() {
+        let ledger = || defaults().ledger;
+        for (odd, key) in [
+            (LedgerConfig { every_s: 0, ..ledger() }, "ledger.every_s"),
+            (LedgerConfig { page: 0, ..ledger() }, "ledger.page"),
+            (LedgerConfig { report_max: 0, ..ledger() }, "ledger.report_max"),
+            (LedgerConfig { examples: 101, ..ledger() }, "ledger.examples"),
+            (LedgerConfig { grace_ms: 60_000, ..ledger() }, "ledger.grace_ms"),
+        ] {
+            let config = Config { ledger: odd, ..defaults() };
+            let refused = config.validate(Profile::Development).unwrap_err().to_string();
+            assert!(refused.contains(key), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_provider_is_chosen_by_its_kind() {
+        let with = |kind: &str| {
+            let settings = [("PROVIDER__KIND", kind), ("PROVIDER__URL", "http://127.0.0.1:8091")];
+            let key = ("PROVIDER__API_KEY", "sk_test_0123456789");
+            chassis::testing::config::defaults_with::<App>(settings.into_iter().chain([key]))
+        };
+        assert_eq!(with("http").provider.kind, ProviderKind::Http);
+        with("http").validate(Profile::Production).unwrap_err();
+        with("http").provider.validate(Profile::Production).unwrap();
+        assert_eq!(defaults().provider.kind, ProviderKind::Simulated);
+        assert!(!format!("{:?}", with("http")).contains("sk_test"), "the key does not print");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Payments in memory, for tests.
 
+mod review;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{
     CallbackRecord, OrderId, Payment, PaymentError, PaymentEvent, PaymentId, PaymentStatus,
-    Posting, Ruling,
+    Posting, RefundStatus, Ruling, SurplusChange,
 };
 use crate::repository::{Cause, Pauses, PaymentRepository, Save, Saved};
 
@@ -26,10 +28,13 @@ struct State {
     callbacks: BTreeMap<(String, &'static str), Deliveries>,
 }
 
-/// How often a callback came, and when last.
-#[derive(Clone, Copy, Default)]
+/// A callback, how often it came, and when.
+#[derive(Clone)]
 struct Deliveries {
+    payment_id: Option<PaymentId>,
+    body: Vec<u8>,
     count: u64,
+    first_at: DateTime<Utc>,
     last_at: DateTime<Utc>,
 }
 
@@ -76,7 +81,13 @@ impl MemoryPaymentRepository {
 impl State {
     fn count(&mut self, record: &CallbackRecord) {
         let key = (record.id.clone(), record.ruling.as_str());
-        let deliveries = self.callbacks.entry(key).or_default();
+        let deliveries = self.callbacks.entry(key).or_insert_with(|| Deliveries {
+            payment_id: record.payment_id,
+            body: record.body.clone(),
+            count: 0,
+            first_at: record.received_at,
+            last_at: record.received_at,
+        });
         deliveries.count += 1;
         deliveries.last_at = record.received_at;
     }
@@ -152,6 +163,33 @@ impl PaymentRepository for MemoryPaymentRepository {
         state.schedule(after.id(), save.check_at);
         state.postings.extend(save.change.posting.clone());
         state.events.extend(save.change.event.clone());
+        Ok(Saved::Stored)
+    }
+
+    async fn save_surplus(
+        &self,
+        change: &SurplusChange,
+        check_at: Option<DateTime<Utc>>,
+    ) -> Result<Saved, PaymentError> {
+        let mut state = self.state();
+        let after = &change.payment;
+        let expected = match change.refund().map(|refund| refund.status) {
+            Some(RefundStatus::Succeeded) => Some(RefundStatus::Pending),
+            Some(RefundStatus::Pending) | None => None,
+        };
+        let stands = state.payments.get(&after.id()).is_some_and(|stored| {
+            (stored.status(), stored.version()) == (after.status(), after.version())
+                && stored.refund().map(|refund| refund.status) == expected
+        });
+        if !stands {
+            return Ok(Saved::Stale);
+        }
+        if state.takes_refund_of_another(after) {
+            return Err(PaymentError::RefundIdTaken);
+        }
+        state.payments.insert(after.id(), after.clone());
+        state.schedule(after.id(), check_at);
+        state.postings.push(change.posting.clone());
         Ok(Saved::Stored)
     }
 
