@@ -10,7 +10,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}
 # Smaller build data, and nobody builds a change twice here.
 export CARGO_INCREMENTAL=0
 
-all_stages=(format scripts machine lint docs protocol test)
+all_stages=(format scripts machine lint docs protocol test mutants release)
 
 stage_format() { cargo fmt --all --check; }
 
@@ -41,6 +41,11 @@ stage_protocol() {
 }
 
 stage_test() { cargo ehub test; }
+
+# The tests of the stage before, with bugs planted: they have to fail.
+stage_mutants() { cargo ehub mutants; }
+
+stage_release() { scripts/check-release.sh; }
 
 run_stage() {
     local start=$SECONDS

@@ -22,6 +22,7 @@ pub mod http;
 pub mod layout;
 pub mod local;
 pub mod middleware;
+pub mod mutants;
 pub mod port;
 pub mod process;
 pub mod random;

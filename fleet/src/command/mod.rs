@@ -4,6 +4,7 @@ mod demo;
 mod doctor;
 mod down;
 mod middleware;
+mod mutants;
 mod seed;
 mod status;
 mod test;
@@ -40,6 +41,8 @@ enum Command {
     Seed(seed::Args),
     /// Provides middleware and runs every test of the workspace
     Test(test::Args),
+    /// Runs the tests with each planted bug in turn, and tells which ones they see
+    Mutants(mutants::Args),
     /// Runs the middleware alone
     #[command(hide = true)]
     Middleware(middleware::Args),
@@ -69,6 +72,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Demo(args) => demo::run(&args).await,
             Command::Seed(args) => seed::run(&args).await,
             Command::Test(args) => test::run(&args).await,
+            Command::Mutants(args) => mutants::run(&args).await,
             Command::Middleware(args) => middleware::run(&args).await,
         }
     })

@@ -1,0 +1,243 @@
+//! The planted bugs and the tests that have to see them; `docs/MUTANTS.md` is the same for people.
+
+use std::fmt;
+
+/// Which program of a package holds the test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// Unit tests.
+    Unit,
+    /// `tests/it`.
+    Integration,
+}
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mutant {
+    /// Its name in the code: `mutant!("…")`.
+    pub name: &'static str,
+    /// The package whose tests see it.
+    pub package: &'static str,
+    /// The program that holds them.
+    pub suite: Suite,
+    /// Part of the names of these tests.
+    pub filter: &'static str,
+}
+
+impl Mutant {
+    /// Every bug that is planted somewhere.
+    pub const ALL: &'static [Self] = &[
+        Self {
+            name: "order_guard_without_old_state",
+            package: "order-service",
+            suite: Suite::Integration,
+            filter: "races::",
+        },
+        Self {
+            name: "stock_released_twice",
+            package: "order-service",
+            suite: Suite::Integration,
+            filter: "races::",
+        },
+        Self {
+            name: "idempotency_answer_outside_transaction",
+            package: "order-service",
+            suite: Suite::Integration,
+            filter: "crashes::a_cancellation",
+        },
+        Self {
+            name: "idempotency_key_not_bound_to_user",
+            package: "order-service",
+            suite: Suite::Integration,
+            filter: "keys::a_key_is_bound",
+        },
+        Self {
+            name: "outbox_row_outside_transaction",
+            package: "order-service",
+            suite: Suite::Integration,
+            filter: "crashes::a_cancellation",
+        },
+        Self {
+            name: "late_capture_not_refunded",
+            package: "order-service",
+            suite: Suite::Integration,
+            filter: "cancelling::a_capture_that_comes",
+        },
+        Self {
+            name: "attempt_closed_on_timeout",
+            package: "order-service",
+            suite: Suite::Integration,
+            filter: "recovery::a_payment_whose_outcome",
+        },
+        Self {
+            name: "acknowledged_before_commit",
+            package: "notify-service",
+            suite: Suite::Integration,
+            filter: "crashes::",
+        },
+        Self {
+            name: "outbox_cleared_before_confirm",
+            package: "chassis",
+            suite: Suite::Integration,
+            filter: "outbox::",
+        },
+        Self {
+            name: "inbox_ignored",
+            package: "chassis",
+            suite: Suite::Integration,
+            filter: "inbox::",
+        },
+        Self {
+            name: "failure_acknowledged",
+            package: "chassis",
+            suite: Suite::Integration,
+            filter: "consumer::",
+        },
+        Self {
+            name: "event_not_deduplicated",
+            package: "notify-service",
+            suite: Suite::Unit,
+            filter: "an_event_is_recorded_once",
+        },
+        Self {
+            name: "late_event_applied",
+            package: "notify-service",
+            suite: Suite::Unit,
+            filter: "a_newer_introduction_wins",
+        },
+        Self {
+            name: "unknown_capture_becomes_failed",
+            package: "payment-service",
+            suite: Suite::Unit,
+            filter: "silence_leaves_the_outcome_unknown",
+        },
+        Self {
+            name: "capture_retried_under_new_reference",
+            package: "payment-service",
+            suite: Suite::Unit,
+            filter: "a_call_that_never_arrived_is_made_again",
+        },
+        Self {
+            name: "refund_retried_under_new_id",
+            package: "payment-service",
+            suite: Suite::Unit,
+            filter: "a_refund_that_was_interrupted_is_finished",
+        },
+        Self {
+            name: "callback_signature_over_reserialized_body",
+            package: "payment-service",
+            suite: Suite::Unit,
+            filter: "the_signature_covers_the_bytes",
+        },
+        Self {
+            name: "callback_amount_unchecked",
+            package: "payment-service",
+            suite: Suite::Unit,
+            filter: "another_amount_or_currency_changes_nothing",
+        },
+        Self {
+            name: "ledger_entry_outside_transaction",
+            package: "payment-service",
+            suite: Suite::Unit,
+            filter: "only_the_first_of_two_moves_counts",
+        },
+        Self {
+            name: "late_capture_ignored",
+            package: "payment-service",
+            suite: Suite::Unit,
+            filter: "service::surplus",
+        },
+    ];
+
+    /// The arguments of cargo that run its tests.
+    pub fn test(&self) -> Vec<String> {
+        let suite = match self.suite {
+            Suite::Unit => vec!["--lib"],
+            Suite::Integration => vec!["--test", "it"],
+        };
+        let head = ["test", "--quiet", "--all-features", "--package", self.package];
+        let tail = ["--", "--include-ignored", self.filter];
+        [&head[..], &suite, &tail].concat().into_iter().map(str::to_owned).collect()
+    }
+}
+
+impl fmt::Display for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} {})", self.name, self.package, self.filter)
+    }
+}
+
+/// What the tests made of a program with, or without, a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// At least one test failed.
+    Seen,
+    /// All tests passed, and there was at least one.
+    Passed,
+    /// No test ran, or the program could not be built: nothing is proven.
+    Void,
+}
+
+impl Verdict {
+    /// Reads the output of a test run.
+    pub fn of(output: &str) -> Self {
+        let results = || output.lines().filter_map(|line| line.strip_prefix("test result: "));
+        if results().any(|line| line.starts_with("FAILED")) {
+            return Self::Seen;
+        }
+        let has_passed = |line: &str| line.starts_with("ok. ") && !line.starts_with("ok. 0 passed");
+        if results().any(has_passed) { Self::Passed } else { Self::Void }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_judged_by_its_results() {
+        let passed = "running 2 tests\n\ntest result: ok. 2 passed; 0 failed; 0 ignored";
+        assert_eq!(Verdict::of(passed), Verdict::Passed);
+        assert_eq!(Verdict::of("test result: FAILED. 1 passed; 1 failed"), Verdict::Seen);
+        assert_eq!(Verdict::of("test result: ok. 0 passed; 0 failed; 9 filtered"), Verdict::Void);
+        assert_eq!(Verdict::of("error: could not compile"), Verdict::Void);
+    }
+
+    /// The names in the sources of the chassis and the services.
+    fn planted(folder: &Path, names: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                planted(&path, names);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let found = text.split("mutant!(\"").skip(1);
+                names.extend(found.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+            }
+        }
+    }
+
+    #[test]
+    fn every_planted_bug_has_its_test_and_is_documented() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut names = BTreeSet::new();
+        for member in ["chassis", "order-service", "payment-service", "notify-service"] {
+            planted(&root.join(member).join("src"), &mut names);
+        }
+        // The chassis' own example.
+        names.remove("acknowledge_before_commit");
+        names.remove("anything");
+        let listed: BTreeSet<String> =
+            Mutant::ALL.iter().map(|mutant| mutant.name.to_owned()).collect();
+        assert_eq!(listed, names);
+        assert_eq!(Mutant::ALL.len(), listed.len(), "each once");
+        assert!(listed.len() >= 12);
+        let page = std::fs::read_to_string(root.join("docs/MUTANTS.md")).unwrap();
+        for name in listed {
+            assert!(page.contains(&format!("`{name}`")), "{name} is not documented");
+        }
+    }
+}

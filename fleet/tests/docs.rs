@@ -1,0 +1,169 @@
+//! The marks of crashes and of planted bugs in the sources, against the pages that list them.
+//!
+//! A mark that nobody can look up is not used, and a page that names what is gone misleads.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a source tree that cannot be read is a failed test"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Which packages hold a mark, by its name.
+type Marks = BTreeMap<String, BTreeSet<String>>;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The members of the workspace, which are the folders of its packages.
+fn packages() -> Vec<String> {
+    let folders = std::fs::read_dir(root()).unwrap().map(Result::unwrap);
+    folders
+        .filter(|folder| folder.path().join("Cargo.toml").is_file())
+        .map(|folder| folder.file_name().into_string().unwrap())
+        .collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// What is compiled into the product: no comments, no unit tests, which are last in their file.
+fn product_lines(source: &str) -> impl Iterator<Item = &str> {
+    let product = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    product.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// The names in `macro!("…")`.
+fn names<'a>(source: &'a str, call: &str) -> Vec<&'a str> {
+    let start = format!("{call}!(\"");
+    product_lines(source)
+        .flat_map(|line| line.split(&*start).skip(1).collect::<Vec<_>>())
+        .filter_map(|rest| Some(rest.split_once('"')?.0))
+        .collect()
+}
+
+fn marks(call: &str) -> Marks {
+    let mut marks = Marks::new();
+    for package in packages() {
+        let mut files = Vec::new();
+        sources(&root().join(&package).join("src"), &mut files);
+        for file in files {
+            for name in names(&read(file), call) {
+                marks.entry(name.to_owned()).or_default().insert(package.clone());
+            }
+        }
+    }
+    assert!(!marks.is_empty(), "no {call}! was found");
+    marks
+}
+
+/// The rows of the tables of a page whose first cell is a name in backticks, as cells.
+fn rows(page: &str) -> Vec<Vec<&str>> {
+    page.lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+fn name_of<'a>(row: &[&'a str]) -> &'a str {
+    row[0].trim_matches('`')
+}
+
+/// What is marked and not listed, what is listed and not marked, and what is listed twice.
+fn disagreements(marks: &Marks, page: &str) -> Vec<String> {
+    let listed: Vec<&str> = rows(page).iter().map(|row| name_of(row)).collect();
+    let unlisted = marks.keys().filter(|name| !listed.contains(&name.as_str()));
+    let gone = listed.iter().filter(|name| !marks.contains_key(**name));
+    let count = |name: &&str| listed.iter().filter(|other| *other == name).count();
+    let repeated: BTreeSet<_> = listed.iter().copied().filter(|name| count(name) > 1).collect();
+    unlisted
+        .map(|name| format!("{name} is not listed"))
+        .chain(gone.map(|name| format!("{name} is not in the code")))
+        .chain(repeated.iter().map(|name| format!("{name} is listed twice")))
+        .collect()
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+/// `owner.place`, with as many words in between as are needed.
+fn is_dotted(name: &str) -> bool {
+    name.contains('.') && name.split('.').all(is_word)
+}
+
+/// Names of the wrong form, and those that mean something in more than one package.
+fn misnamed(marks: &Marks, is_well_formed: fn(&str) -> bool) -> Vec<String> {
+    let odd = marks.keys().filter(|name| !is_well_formed(name));
+    let shared = marks.iter().filter(|(_, packages)| packages.len() > 1);
+    odd.map(|name| format!("{name} has the wrong form"))
+        .chain(shared.map(|(name, packages)| format!("{name} is in {packages:?}")))
+        .collect()
+}
+
+#[test]
+fn a_failpoint_is_named_by_its_place_and_a_planted_bug_by_its_effect() {
+    assert_eq!(misnamed(&marks("failpoint"), is_dotted), [""; 0]);
+    assert_eq!(misnamed(&marks("mutant"), is_word), [""; 0]);
+}
+
+#[test]
+fn every_failpoint_is_listed_and_every_listed_one_is_there() {
+    assert_eq!(disagreements(&marks("failpoint"), &read("docs/FAILPOINTS.md")), [""; 0]);
+}
+
+#[test]
+fn every_planted_bug_is_listed_and_every_listed_one_is_there() {
+    assert_eq!(disagreements(&marks("mutant"), &read("docs/MUTANTS.md")), [""; 0]);
+}
+
+#[test]
+fn the_page_of_a_failpoint_is_about_it() {
+    let list = read("docs/FAILPOINTS.md");
+    for row in rows(&list) {
+        let link = row.last().and_then(|cell| cell.split_once("](")?.1.strip_suffix(')'));
+        let page = read(Path::new("docs").join(link.unwrap_or_else(|| panic!("no page: {row:?}"))));
+        let name = name_of(&row);
+        assert!(page.contains(&format!("`{name}`")), "the page of {name} does not name it");
+    }
+}
+
+#[test]
+fn a_disagreement_is_seen() {
+    let marks = Marks::from([
+        ("a.listed".to_owned(), BTreeSet::from(["chassis".to_owned()])),
+        ("a.hidden".to_owned(), BTreeSet::from(["chassis".to_owned(), "fleet".to_owned()])),
+        ("Odd".to_owned(), BTreeSet::from(["chassis".to_owned()])),
+    ]);
+    let page = "| `a.listed` | once |\n| `a.listed` | again |\n| `a.ghost` | x |\n| `Odd` | y |";
+    assert_eq!(
+        disagreements(&marks, page),
+        ["a.hidden is not listed", "a.ghost is not in the code", "a.listed is listed twice"]
+    );
+    let faults = misnamed(&marks, is_dotted);
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].starts_with("Odd has") && faults[1].starts_with("a.hidden is in"));
+}
+
+#[test]
+fn only_marks_in_the_product_count() {
+    let source = "/// failpoint!(\"in.a.comment\")\nfailpoint!(\"in.code\");\n\
+        #[cfg(test)]\nmod tests {\n failpoint!(\"in.a.test\");\n}";
+    assert_eq!(names(source, "failpoint"), ["in.code"]);
+}
