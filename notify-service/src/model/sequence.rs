@@ -129,7 +129,7 @@ mod tests {
             }
         }
 
-        /// Lets a batch arrive; tells the versions before which one is missing, and those that were.
+        /// Lets a batch arrive; tells before which versions one is missing, and which ones were.
         fn tell(&mut self, event: &str, versions: &[u64]) -> (Vec<u64>, Vec<u64>) {
             let batch: Vec<_> = versions.iter().map(|at| self.arrival(event, *at)).collect();
             for version in versions {

@@ -26,10 +26,10 @@ impl NotifyService {
         Ok(receipts)
     }
 
-    /// Counts the events before which one is missing, and those that were missing until now. Nothing
-    /// waits for a missing one and nothing fails by it: its notification is made when it comes. One
-    /// that never comes is for the operator to look for, in its producer's outbox and among the dead
-    /// letters.
+    /// Counts the events before which one is missing, and those that were missing until now.
+    /// Nothing waits for a missing one and nothing fails by it: its notification is made when it
+    /// comes. One that never comes is for the operator to look for, in its producer's outbox and
+    /// among the dead letters.
     pub(super) async fn note_sequence(&self, arrivals: &[Arrival]) {
         let subjects = gapless(arrivals);
         if subjects.is_empty() {
@@ -53,8 +53,8 @@ impl NotifyService {
         }
     }
 
-    /// Forgets up to `at_once` events that arrived longer than `keep` ago. Returns whether there may
-    /// be more.
+    /// Forgets up to `at_once` events that arrived longer than `keep` ago. Returns whether there
+    /// may be more.
     #[instrument(name = "notify.forget_receipts", skip_all)]
     pub async fn forget_receipts(
         &self,

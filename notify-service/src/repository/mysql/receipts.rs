@@ -58,8 +58,8 @@ impl From<ReceiptRow> for Receipt {
     }
 }
 
-/// Counts deliveries, in the order of their events: two consumers that lock the same rows lock them in
-/// the same order.
+/// Counts deliveries, in the order of their events: two consumers that lock the same rows lock them
+/// in the same order.
 pub(super) async fn count(
     conn: &mut MySqlConnection,
     arrivals: &[Arrival],
