@@ -10,13 +10,14 @@ use chassis::db::Pool;
 use chassis::grpc::GrpcApp;
 use chassis::outbox::{Outbox, Relay};
 use chassis::run::{Endpoint, Host, Service};
+use chassis::sweep;
 use proto::payment::v1::payment_service_server::PaymentServiceServer;
 use sqlx::migrate::Migrator;
 use tokio::sync::mpsc;
 
 use crate::api::callbacks::Courier;
 use crate::api::grpc::PaymentApi;
-use crate::api::{ledger_walker, reconciler, sweeper};
+use crate::api::{ledger_walker, reconciler};
 use crate::client::PaymentProvider;
 use crate::client::http::HttpProvider;
 use crate::client::simulated::mysql::MySqlChargeBook;
@@ -87,6 +88,14 @@ fn provider(
     }
 }
 
+fn forget_old_callbacks(service: &Arc<PaymentService>, config: &Config, host: &Host) {
+    let (service, pause) = (service.clone(), config.callback.sweep_every());
+    let stop = host.shutdown().soft();
+    host.spawn("callback sweep", async move {
+        sweep::repeat("callbacks", pause, stop, || service.forget_callbacks()).await;
+    });
+}
+
 /// The gRPC service over the use cases.
 pub fn routes(service: Arc<PaymentService>, config: &Config) -> tonic::service::Routes {
     let server = PaymentServiceServer::new(PaymentApi::new(service))
@@ -121,8 +130,7 @@ impl Service for App {
         host.spawn("reconciler", reconciler::run(service.clone(), interval, soft()));
         let every = config.ledger.every();
         host.spawn("ledger walker", ledger_walker::run(service.clone(), every, soft()));
-        let every = config.callback.sweep_every();
-        host.spawn("callback sweeper", sweeper::run(service.clone(), every, soft()));
+        forget_old_callbacks(&service, &config, host);
         host.spawn("simulated callbacks", courier.run(outgoing, soft()));
 
         let auth = host.channel("auth-service", &config.upstream);

@@ -1,4 +1,4 @@
-//! The ways in: gRPC, the timers of reconciliation, ledger walk and sweep, and the simulated provider's callbacks.
+//! The ways in: gRPC, the timers of reconciliation and ledger walk, and the simulated provider's callbacks.
 
 pub mod callbacks;
 mod convert;
@@ -6,4 +6,3 @@ mod error;
 pub mod grpc;
 pub mod ledger_walker;
 pub mod reconciler;
-pub mod sweeper;
