@@ -7,15 +7,15 @@ use chassis::clock::Clock;
 use chassis::db::Pool;
 use chassis::grpc::{Channel, GrpcApp};
 use chassis::outbox::{Outbox, Relay};
-use chassis::run::{Endpoint, Host, Service};
+use chassis::run::{Endpoint, Host, Service, until_available};
 use proto::auth::v1::auth_service_server::AuthServiceServer;
 
 use crate::api::AuthApi;
 use crate::client::GrpcCredentialChecker;
 use crate::config::Config;
-use crate::repository::{MIGRATOR, MySqlKeyRepository, MySqlSessionRepository};
+use crate::repository::{KeyRepository, MIGRATOR, MySqlKeyRepository, MySqlSessionRepository};
 use crate::service::AuthService;
-use crate::token::{AccessTokens, KeyRing, KeyRingSource, Sealer};
+use crate::token::{AccessTokens, KeyError, KeyRing, KeyRingSource, Sealer};
 
 /// What needs no token: whoever calls these has none yet, or one that is over.
 const PUBLIC: &[&str] = &[
@@ -85,8 +85,13 @@ pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Re
     let Surroundings { pool, outbox, user_service, clock } = surroundings;
     let sealer = Sealer::new(&config.keys.sealing_key)
         .map_err(|_| anyhow!("no key can be derived from `keys.sealing_key`"))?;
-    let stored = Arc::new(MySqlKeyRepository::new(pool.clone()));
-    let keys = Arc::new(KeyRing::open(stored, &sealer, Arc::clone(&clock)).await?);
+    let stored: Arc<dyn KeyRepository> = Arc::new(MySqlKeyRepository::new(pool.clone()));
+    let keys = until_available(
+        "the signing key",
+        || KeyRing::open(stored.clone(), &sealer, Arc::clone(&clock)),
+        KeyError::is_transient,
+    );
+    let keys = Arc::new(keys.await?);
     let lifetime_s = config.sessions.access_token_s;
     let service = AuthService {
         sessions: Arc::new(MySqlSessionRepository::new(pool, outbox)),

@@ -9,12 +9,18 @@
 //! 4. [`harness`]: a private fleet for one test;
 //! 5. [`local`]: the one fleet of this checkout, which `cargo ehub up` starts;
 //! 6. [`command`]: what `ehub` offers on the command line;
-//! 7. [`process`], [`port`], [`wait`], [`address`], [`http`], [`layout`]: what all of them stand on.
+//! 7. [`proxy`]: links that misbehave on request;
+//! 8. [`audit`]: whether what a fleet has stored keeps its promises;
+//! 9. [`chaos`]: whether it keeps them while everything around it breaks;
+//! 10. [`process`], [`port`], [`wait`], [`address`], [`http`],
+//!     [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
 //! machine where a service does not build yet.
 
 pub mod address;
+pub mod audit;
+pub mod chaos;
 pub mod command;
 pub mod environment;
 pub mod harness;
@@ -25,7 +31,9 @@ pub mod middleware;
 pub mod mutants;
 pub mod port;
 pub mod process;
+pub mod proxy;
 pub mod random;
+pub mod sandbox;
 pub mod schema;
 pub mod seed;
 pub mod services;

@@ -129,7 +129,7 @@ async fn execute(connection: &mut MySqlConnection, sql: String) -> Result<()> {
 }
 
 /// Names and passwords go into statements that take no parameters.
-fn ensure_plain(text: &str) -> Result<()> {
+pub(crate) fn ensure_plain(text: &str) -> Result<()> {
     if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         bail!("only letters, digits and underscores are allowed in names and passwords");
     }

@@ -20,6 +20,8 @@ const PRODUCTS: [(&str, &str, u64, u64); 5] = [
 ];
 /// The product that the demo orders.
 pub const DEMO_SKU: &str = PRODUCTS[0].0;
+/// Pieces of it that are put on sale.
+pub const DEMO_STOCK: u64 = PRODUCTS[0].3;
 
 /// The settings that make user-service create the administrator at its first start.
 pub fn admin_variables() -> Vec<(String, String)> {

@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use chassis::auth::GrpcKeySource;
 use chassis::clock::Clock;
 use chassis::db::Pool;
+use chassis::error::{Kind, ServiceError as _};
 use chassis::grpc::GrpcApp;
 use chassis::outbox::{Outbox, Relay};
 use chassis::page::PageCodec;
-use chassis::run::{Endpoint, Host, Service};
+use chassis::run::{Endpoint, Host, Service, until_available};
 use proto::user::v1::user_service_server::UserServiceServer;
 
 use crate::api::UserApi;
@@ -79,7 +80,12 @@ pub fn grpc_app(service: UserService, config: &Config) -> GrpcApp {
 
 async fn bootstrap(service: &UserService, config: &Config) -> anyhow::Result<()> {
     let Some(admin) = config.bootstrap.first_admin()? else { return Ok(()) };
-    let outcome = service.bootstrap(admin).await.context("cannot make the first administrator")?;
+    let made = until_available(
+        "the first administrator",
+        || service.bootstrap(admin.clone()),
+        |error| error.code().kind == Kind::Unavailable,
+    );
+    let outcome = made.await.context("cannot make the first administrator")?;
     if outcome == Bootstrapped::Created {
         tracing::info!("first administrator created");
     }

@@ -11,6 +11,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::clock::Clock;
+use chassis::error::{Kind, ServiceError as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
@@ -40,6 +41,13 @@ pub enum KeyError {
     /// The keys cannot be read or stored.
     #[error("the signing keys cannot be reached")]
     Repository(#[from] SessionError),
+}
+
+impl KeyError {
+    /// Whether the key may be there when the database is back.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Repository(error) if error.code().kind == Kind::Unavailable)
+    }
 }
 
 /// The key that signs access tokens, and access to the published ones.

@@ -15,6 +15,8 @@ pub struct ServerConfig {
     pub internal_listen: SocketAddr,
     /// Host under which other services reach this one; empty means the address listened on.
     pub advertise_host: String,
+    /// Port under which other services reach this one; 0 means the port listened on.
+    pub advertise_port: u16,
     /// Time in which running work may finish after the process was asked to stop.
     pub drain_timeout_ms: u64,
     /// Longest time that one request may take, whatever its caller allows.
@@ -54,6 +56,7 @@ impl Default for ServerConfig {
             listen: any_port,
             internal_listen: any_port,
             advertise_host: String::new(),
+            advertise_port: 0,
             drain_timeout_ms: 10_000,
             request_timeout_ms: 10_000,
             max_concurrency: 512,

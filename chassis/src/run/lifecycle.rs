@@ -301,7 +301,8 @@ fn registration(
             Check::Http { url: format!("http://{probed}/readyz") }
         }
     };
-    let endpoint = discovery::Endpoint::new(advertised, public.port());
+    let port = if server.advertise_port == 0 { public.port() } else { server.advertise_port };
+    let endpoint = discovery::Endpoint::new(advertised, port);
     Registration::new(host.name(), endpoint, check)
 }
 

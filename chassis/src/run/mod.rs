@@ -12,6 +12,7 @@
 mod healthcheck;
 mod host;
 mod lifecycle;
+mod patience;
 
 use std::error::Error;
 use std::future::Future;
@@ -27,6 +28,7 @@ use crate::grpc::GrpcApp;
 use crate::telemetry;
 
 pub use host::Host;
+pub use patience::until_available;
 
 /// Exit code of a start that the configuration or the command line prevents (`EX_USAGE`).
 const EXIT_USAGE: u8 = 64;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::layout::Layout;
-use crate::local::{self, LocalAddresses};
+use crate::local::{self, AdministratorAddresses, LocalAddresses};
 use crate::{middleware, ui};
 
 /// Options of `down`.
@@ -22,6 +22,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let swept = local::sweep(&layout)?;
     middleware::stop_containers(&layout, args.purge)?;
     LocalAddresses::forget(&layout);
+    AdministratorAddresses::forget(&layout);
     if swept.processes.is_empty() {
         ui::line("Nothing was running.");
     } else {

@@ -1,10 +1,13 @@
 //! The command line of `ehub`, one file per command.
 
+mod audit;
+mod chaos;
 mod demo;
 mod doctor;
 mod down;
 mod middleware;
 mod mutants;
+mod provider;
 mod seed;
 mod status;
 mod test;
@@ -39,13 +42,20 @@ enum Command {
     Demo(demo::Args),
     /// Puts the demo products on sale; what exists stays as it is
     Seed(seed::Args),
+    /// Checks what the running fleet has stored against everything that it promises
+    Audit(audit::Args),
     /// Provides middleware and runs every test of the workspace
     Test(test::Args),
+    /// Breaks a private fleet under load and checks that it kept its promises
+    Chaos(chaos::Args),
     /// Runs the tests with each planted bug in turn, and tells which ones they see
     Mutants(mutants::Args),
     /// Runs the middleware alone
     #[command(hide = true)]
     Middleware(middleware::Args),
+    /// Runs the sandbox payment provider alone; see docs/PROVIDER.md
+    #[command(hide = true)]
+    Provider(provider::Args),
 }
 
 /// Parses the command line and runs the command.
@@ -71,9 +81,12 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Status => status::run(),
             Command::Demo(args) => demo::run(&args).await,
             Command::Seed(args) => seed::run(&args).await,
+            Command::Audit(args) => audit::run(&args).await,
             Command::Test(args) => test::run(&args).await,
+            Command::Chaos(args) => chaos::run(&args).await,
             Command::Mutants(args) => mutants::run(&args).await,
             Command::Middleware(args) => middleware::run(&args).await,
+            Command::Provider(args) => provider::run(&args).await,
         }
     })
 }

@@ -7,7 +7,9 @@ use anyhow::{Result, bail};
 
 use super::interrupted;
 use crate::layout::Layout;
-use crate::local::{self, LocalAddresses, LocalFleet, SUPERVISOR};
+use crate::local::{
+    self, AdministratorAddresses, Choice, LocalAddresses, LocalFleet, Payments, SUPERVISOR,
+};
 use crate::middleware;
 use crate::process::Records;
 use crate::services::Profile;
@@ -24,6 +26,16 @@ pub(super) struct Args {
     /// Build and run the services with optimisation
     #[arg(long)]
     release: bool,
+    /// Who takes payments: the provider inside payment-service, or one in a process of its own
+    #[arg(long, value_enum, default_value_t = Provider::Simulated)]
+    provider: Provider,
+}
+
+/// Who takes payments.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Provider {
+    Simulated,
+    Sandbox,
 }
 
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
@@ -75,8 +87,13 @@ async fn start_unless_interrupted(
     progress: &Progress,
 ) -> Result<LocalFleet> {
     let profile = if args.release { Profile::Release } else { Profile::Debug };
+    let payments = match args.provider {
+        Provider::Simulated => Payments::Simulated,
+        Provider::Sandbox => Payments::Sandbox,
+    };
+    let choice = Choice { profile, payments };
     tokio::select! {
-        fleet = LocalFleet::start(layout, profile, progress) => fleet,
+        fleet = LocalFleet::start(layout, choice, progress) => fleet,
         signal = interrupted() => bail!("interrupted by {}", signal?),
     }
 }
@@ -120,5 +137,6 @@ fn remove_leftovers(layout: &Layout, progress: &Progress) -> Result<()> {
         progress.tell(&format!("stopped what an earlier start had left: {names}"));
     }
     LocalAddresses::forget(layout);
+    AdministratorAddresses::forget(layout);
     middleware::stop_containers(layout, false)
 }

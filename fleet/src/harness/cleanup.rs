@@ -29,6 +29,12 @@ impl Fleet {
                 bail!("{process} ended with {status}; logs: {}", self.layout.state().display());
             }
         }
+        if let Some(provider) = &mut self.provider {
+            let status = provider.stop().await?;
+            if !status.success() {
+                bail!("the provider ended with {status}; logs: {}", self.layout.state().display());
+            }
+        }
         self.remove_queues().await?;
         if let Some(broker) = &mut self.broker {
             broker.stop().await?;
@@ -37,6 +43,9 @@ impl Fleet {
             server.stop(SERVER_STOP_LIMIT).await?;
         }
         schema::remove(&self.admin, self.settings.schemas.iter().map(|(_, schema)| schema)).await?;
+        if let Some(database) = &mut self.database {
+            database.stop().await?;
+        }
         std::fs::remove_dir_all(self.layout.state()).context("the fleet's folder remains")
     }
 

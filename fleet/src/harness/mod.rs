@@ -18,8 +18,13 @@
 
 pub mod api;
 mod cleanup;
+mod control;
+mod failpoints;
+mod links;
 mod options;
+mod provider;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,10 +33,14 @@ use nix::sys::signal::Signal;
 use sqlx::{Connection, MySqlConnection};
 
 pub use self::api::{Api, Reply};
+pub use self::control::Ended;
+pub use self::links::Link;
 pub use self::options::FleetOptions;
+use crate::audit::Sources;
 use crate::layout::Layout;
-use crate::middleware::{Addresses, Part, RabbitMq, Server, Site, consul, redis};
+use crate::middleware::{Addresses, Database, Part, RabbitMq, Server, Site, consul, redis};
 use crate::process::{Process, Reaper};
+use crate::sandbox::SandboxProcess;
 use crate::schema::{self, Existing, Schema};
 use crate::services::{Service, Settings, Stack, StackPlan};
 use crate::ui::Progress;
@@ -48,7 +57,10 @@ const SERVER_STOP_LIMIT: Duration = Duration::from_secs(10);
 pub struct Fleet {
     stack: Stack,
     broker: Option<RabbitMq>,
+    database: Option<Database>,
     servers: Vec<Process>,
+    proxies: links::Proxies,
+    provider: Option<SandboxProcess>,
     settings: Settings,
     layout: Layout,
     admin: String,
@@ -63,7 +75,14 @@ impl Fleet {
         let state = layout.root().join(".ehub/test/fleets").join(prefix.trim_end_matches('_'));
         let layout = layout.with_state(state);
         let site = Site { layout: layout.clone(), usual_ports: false };
-        let admin = required("EH_TEST_MYSQL_URL")?;
+        let database = if options.has_own_database() {
+            Some(Database::start_found(&site).await?)
+        } else {
+            None
+        };
+        let admin = database
+            .as_ref()
+            .map_or_else(|| required("EH_TEST_MYSQL_URL"), |own| Ok(own.address.clone()))?;
         let broker =
             if options.has_own_broker() { Some(RabbitMq::start_found(&site).await?) } else { None };
         let (addresses, servers) = start_servers(&site, &options, &admin, broker.as_ref()).await?;
@@ -72,15 +91,24 @@ impl Fleet {
         let namespace = prefix.trim_end_matches('_').to_owned();
         let extra = options.variables();
         let settings = Settings { addresses, schemas, namespace, extra };
+        let mut seats = BTreeMap::new();
+        failpoints::prepare(&options, &layout, &mut seats)?;
+        let mut proxies = links::start(&options, &settings.addresses, &mut seats).await?;
+        let binaries = binaries(&layout)?;
+        let place = (&layout, binaries.as_path());
+        let provider = provider::start(&options, place, &mut seats, &mut proxies).await?;
         let plan = StackPlan {
             layout: layout.clone(),
-            binaries: binaries(&layout)?,
+            binaries,
             settings: settings.clone(),
             replicas: options.replica_counts(),
+            seats,
             usual_ports: false,
         };
         let stack = Stack::start(&plan, &Progress::silent()).await?;
-        Ok(Self { stack, broker, servers, settings, layout, admin })
+        let fleet =
+            Self { stack, broker, database, servers, proxies, provider, settings, layout, admin };
+        Ok(fleet)
     }
 
     /// A client without an account.
@@ -164,6 +192,19 @@ impl Fleet {
     /// The name space in RabbitMQ and Redis.
     pub fn namespace(&self) -> &str {
         &self.settings.namespace
+    }
+
+    /// Where the auditor finds what this fleet has stored; it waits until the fleet is quiet, and
+    /// then excuses nothing.
+    pub fn audit_sources(&self) -> Sources {
+        Sources {
+            management: self.addresses().amqp_management.clone(),
+            namespace: self.namespace().to_owned(),
+            grace: Duration::ZERO,
+            settle: Some(EVENTUALLY),
+            provider: self.provider_ledger(),
+            ..Sources::of(&self.admin, format!("{}_hub_", self.namespace()))
+        }
     }
 
     /// Takes the fleet's own broker away.

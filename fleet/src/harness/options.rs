@@ -1,15 +1,18 @@
 //! What a test wants of its fleet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::middleware::Part;
 use crate::seed;
 
 /// One process per service, a shared broker and an own Redis, unless said otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct FleetOptions {
     replicas: BTreeMap<&'static str, usize>,
-    own_broker: bool,
+    own_servers: BTreeSet<Part>,
     without_redis: bool,
+    proxied: bool,
+    sandbox_provider: bool,
     variables: Vec<(String, String)>,
 }
 
@@ -24,7 +27,29 @@ impl FleetOptions {
     /// Gives the fleet a broker of its own, which the test may stop and start.
     #[must_use]
     pub fn own_broker(mut self) -> Self {
-        self.own_broker = true;
+        self.own_servers.insert(Part::RabbitMq);
+        self
+    }
+
+    /// Gives the fleet a database server of its own, which the test may stop and start.
+    #[must_use]
+    pub fn own_database(mut self) -> Self {
+        self.own_servers.insert(Part::MySql);
+        self
+    }
+
+    /// Puts a proxy before everything that the services call; see [`Link`](super::Link).
+    #[must_use]
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// Has payments taken by the sandbox provider, a process of its own, instead of the simulated
+    /// one; see [`crate::sandbox`].
+    #[must_use]
+    pub fn sandbox_provider(mut self) -> Self {
+        self.sandbox_provider = true;
         self
     }
 
@@ -43,7 +68,19 @@ impl FleetOptions {
     }
 
     pub(super) fn has_own_broker(&self) -> bool {
-        self.own_broker
+        self.own_servers.contains(&Part::RabbitMq)
+    }
+
+    pub(super) fn has_own_database(&self) -> bool {
+        self.own_servers.contains(&Part::MySql)
+    }
+
+    pub(super) fn is_proxied(&self) -> bool {
+        self.proxied
+    }
+
+    pub(super) fn has_sandbox_provider(&self) -> bool {
+        self.sandbox_provider
     }
 
     pub(super) fn has_redis(&self) -> bool {

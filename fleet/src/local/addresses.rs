@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
 use crate::middleware::Addresses;
+use crate::sandbox::SandboxProcess;
 use crate::services::{Service, Stack};
 use crate::{address, seed, ui};
 
@@ -37,6 +38,12 @@ impl LocalAddresses {
         let admin = format!("{} / {}", seed::ADMIN_EMAIL, seed::ADMIN_PASSWORD);
         rows.push(row("Administrator", &admin, "development only"));
         Ok(Self { gateway, rows })
+    }
+
+    /// Adds the sandbox provider. Its key is in a file, which only this account may read.
+    pub fn add_provider(&mut self, provider: &SandboxProcess) {
+        let key = format!("key in {}", provider.api_key_file().display());
+        self.rows.push(row("Sandbox provider", provider.url(), &key));
     }
 
     /// As a table.

@@ -1,31 +1,58 @@
 //! The one fleet of this checkout: started by `cargo ehub up`, used by `demo`, ended by `down`.
 
 mod addresses;
+mod administrator;
 mod sweep;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 pub use self::addresses::LocalAddresses;
+pub use self::administrator::AdministratorAddresses;
 pub use self::sweep::{Swept, sweep};
 use crate::harness::Api;
 use crate::layout::Layout;
 use crate::middleware::{self, Middleware, Part, Plan, Site, plan};
+use crate::port;
 use crate::process::{Process, Record, Records, Spec};
+use crate::sandbox::{self, SandboxProcess};
 use crate::schema::{self, Existing, Schema};
 use crate::seed;
-use crate::services::{Instance, Profile, Service, Settings, Stack, StackPlan, build};
+use crate::services::{Instance, Profile, Seat, Service, Settings, Stack, StackPlan, build};
 use crate::ui::Progress;
 
 /// Name of the record of a tool that stays in the foreground.
 pub const SUPERVISOR: &str = "ehub";
 
+/// How long the sandbox provider leaves a charge pending that it decides later.
+const DECIDED_AFTER: Duration = Duration::from_secs(1);
+
+/// What to start.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// How the services are compiled.
+    pub profile: Profile,
+    /// Who takes payments.
+    pub payments: Payments,
+}
+
+/// Who takes payments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payments {
+    /// The provider inside payment-service.
+    Simulated,
+    /// The sandbox provider, a process of its own.
+    Sandbox,
+}
+
 /// The running fleet; everything in it ends with this value unless detached.
 #[derive(Debug)]
 pub struct LocalFleet {
     middleware: Middleware,
+    provider: Option<SandboxProcess>,
     stack: Stack,
     /// Where everything answers.
     pub addresses: LocalAddresses,
@@ -33,7 +60,8 @@ pub struct LocalFleet {
 
 impl LocalFleet {
     /// From a bare machine to a seeded fleet.
-    pub async fn start(layout: &Layout, profile: Profile, progress: &Progress) -> Result<Self> {
+    pub async fn start(layout: &Layout, choice: Choice, progress: &Progress) -> Result<Self> {
+        let profile = choice.profile;
         let plan = plan::complete(layout, Plan::detect, |text| progress.tell(text))?;
         let step = progress.step("Building the services");
         build(layout.root(), profile).await?;
@@ -41,15 +69,23 @@ impl LocalFleet {
         let site = Site { layout: layout.clone(), usual_ports: true };
         let middleware = Middleware::provide(&site, &plan, progress).await?;
         let settings = prepare_schemas(&plan, &middleware, progress).await?;
+        let (provider, seats) = match choice.payments {
+            Payments::Simulated => (None, BTreeMap::new()),
+            Payments::Sandbox => start_provider(layout, progress).await?,
+        };
         let stack_plan = StackPlan {
             layout: layout.clone(),
             binaries: layout.binaries(profile == Profile::Release),
             settings,
             replicas: [].into(),
+            seats,
             usual_ports: true,
         };
         let stack = Stack::start(&stack_plan, progress).await?;
-        let addresses = LocalAddresses::of(&stack, &middleware.addresses)?;
+        let mut addresses = LocalAddresses::of(&stack, &middleware.addresses)?;
+        if let Some(provider) = &provider {
+            addresses.add_provider(provider);
+        }
         tell_moved_ports(&stack, progress);
         let start = Instant::now();
         let admin = Api::new(&addresses.gateway)?;
@@ -58,28 +94,37 @@ impl LocalFleet {
         let created = seed::products(&admin).await?;
         progress.note("Products", &format!("{created} new"), start.elapsed());
         addresses.save(layout)?;
-        Ok(Self { middleware, stack, addresses })
+        AdministratorAddresses::of(&middleware.addresses, provider.as_ref()).save(layout)?;
+        Ok(Self { middleware, provider, stack, addresses })
     }
 
     /// Stops the services and then the private servers.
     pub async fn stop(&mut self, layout: &Layout) -> Result<()> {
         self.stack.stop().await?;
+        if let Some(provider) = &mut self.provider {
+            provider.stop().await?;
+        }
         self.middleware.stop().await?;
         middleware::stop_containers(layout, false)?;
         LocalAddresses::forget(layout);
+        AdministratorAddresses::forget(layout);
         Ok(())
     }
 
     /// Lets everything run on after the tool has ended.
     pub fn detach(&mut self) {
         self.stack.detach();
+        if let Some(provider) = self.provider.take() {
+            provider.detach();
+        }
         self.middleware.detach();
     }
 
     /// Names and last words of processes that ended since the last look.
     pub fn ended(&mut self) -> Vec<String> {
         let services = self.stack.instances_mut().iter_mut().map(Instance::process);
-        let all = services.chain(self.middleware.processes_mut().iter_mut());
+        let provider = self.provider.iter_mut().map(SandboxProcess::process);
+        let all = services.chain(provider).chain(self.middleware.processes_mut().iter_mut());
         all.filter_map(|process| {
             let was_running = process.is_running();
             let status = process.exit_status().filter(|_| was_running)?;
@@ -138,6 +183,28 @@ async fn prepare_schemas(
         namespace: "enterprisehub".to_owned(),
         extra: seed::admin_variables(),
     })
+}
+
+/// Starts the sandbox provider; the seats lead payment-service to it, and its callbacks back.
+async fn start_provider(
+    layout: &Layout,
+    progress: &Progress,
+) -> Result<(Option<SandboxProcess>, BTreeMap<String, Seat>)> {
+    let start = Instant::now();
+    let usual = Service::find(Service::GATEWAY).context("no gateway")?.port;
+    let gateway = port::preferred(usual)?;
+    let plan = sandbox::Plan {
+        program: std::env::current_exe()?,
+        gateways: vec![gateway],
+        decided_after: DECIDED_AFTER,
+        seed: 0,
+    };
+    let provider = SandboxProcess::start(&plan, layout).await?;
+    progress.note("Sandbox provider", provider.url(), start.elapsed());
+    let seat = Seat { variables: provider.variables(provider.url()), ..Seat::default() };
+    let gateway = Seat { port: Some(gateway), ..Seat::default() };
+    let seats = [("payment-service", seat), (Service::GATEWAY, gateway)];
+    Ok((Some(provider), seats.map(|(name, seat)| (name.to_owned(), seat)).into()))
 }
 
 fn tell_moved_ports(stack: &Stack, progress: &Progress) {

@@ -4,6 +4,7 @@
 //! A private instance listens on 127.0.0.1 only, keeps its data under the layout's state folder
 //! and shares nothing with a server that the system runs.
 
+mod database;
 mod docker;
 mod install;
 mod mariadb;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+pub use self::database::Database;
 pub use self::docker::stop_containers;
 pub use self::plan::{Part, Plan, Source};
 pub use self::rabbitmq::RabbitMq;

@@ -1,8 +1,10 @@
 //! A private RabbitMQ node with its own Erlang name server.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use tokio::process::Child;
 
 use super::server::{START_LIMIT, STOP_LIMIT};
 use super::{Part, Server, Site, probe};
@@ -75,6 +77,42 @@ impl RabbitMq {
         self.wait_ready().await
     }
 
+    /// Ends the broker as a crash would, keeping its data.
+    pub fn kill_node(&mut self) -> Result<()> {
+        self.node.kill()?;
+        Ok(())
+    }
+
+    /// Starts the broker again without waiting for it.
+    pub fn launch_node(&mut self) -> Result<()> {
+        self.node.start_again()
+    }
+
+    /// Waits until the broker serves.
+    pub async fn ready(&mut self) -> Result<()> {
+        self.wait_ready().await
+    }
+
+    /// Whether the broker runs.
+    pub fn is_running(&self) -> bool {
+        self.node.is_running()
+    }
+
+    /// Runs `rabbitmqctl` on the node, for what the management API cannot do.
+    pub fn control(&self, arguments: &[&str]) -> Result<Control> {
+        let spec = self.node.spec();
+        let program = spec.program.with_file_name("rabbitmqctl");
+        let mut command = tokio::process::Command::new(program);
+        command
+            .args(arguments)
+            .envs(spec.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Ok(Control { child: command.spawn().context("rabbitmqctl cannot be run")? })
+    }
+
     /// Stops everything.
     pub async fn stop(&mut self) -> Result<()> {
         self.stop_node().await?;
@@ -89,6 +127,23 @@ impl RabbitMq {
             probe::answers(Part::RabbitMq, &amqp).await && probe::management(&management).await
         };
         self.node.ready(START_LIMIT, probe).await
+    }
+}
+
+/// A running `rabbitmqctl`; dropping it ends it.
+#[derive(Debug)]
+pub struct Control {
+    child: Child,
+}
+
+impl Control {
+    /// Waits until it has done what was asked.
+    pub async fn done(self) -> Result<()> {
+        let output = self.child.wait_with_output().await?;
+        if !output.status.success() {
+            bail!("rabbitmqctl: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
     }
 }
 
@@ -116,9 +171,13 @@ fn prepare(folder: &Path, ports: &Ports) -> Result<()> {
     // Empty: the system's own settings must not reach a private node.
     std::fs::write(folder.join("rabbitmq-env.conf"), "")?;
     std::fs::create_dir_all(folder.join("conf.d"))?;
-    std::fs::write(folder.join("advanced.config"), "[].\n")?;
+    // What a queue holds is told every second instead of every five: whoever waits for empty
+    // queues should not wait for the news.
+    let advanced = "[{rabbit, [{quorum_tick_interval, 1000}]}].\n";
+    std::fs::write(folder.join("advanced.config"), advanced)?;
     let settings = format!(
         "listeners.tcp.default = 127.0.0.1:{}\n\
+         collect_statistics_interval = 1000\n\
          management.tcp.ip = 127.0.0.1\n\
          management.tcp.port = {}\n",
         ports.amqp, ports.management

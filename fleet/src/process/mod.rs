@@ -125,6 +125,11 @@ impl Process {
         &self.spec.name
     }
 
+    /// What was started.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
     /// The ports given at the start.
     pub fn ports(&self) -> &[u16] {
         &self.spec.ports

@@ -1,10 +1,12 @@
 //! The six services: what they are called, where they listen, how they are configured and run.
 
 mod build;
+mod seat;
 mod settings;
 mod stack;
 
 pub use self::build::{Profile, build, cargo};
+pub use self::seat::Seat;
 pub use self::settings::Settings;
 pub use self::stack::{Instance, Stack, StackPlan};
 

@@ -54,7 +54,8 @@ impl Settings {
         let extra = self.extra.iter().filter(|(name, _)| {
             // A variable of another service would be refused as unknown only by that service,
             // yet passing it on would hide a typing error in a test.
-            name.starts_with(&prefix) || !name.starts_with("EH_") || name == "EH_PROFILE"
+            let for_all = ["EH_PROFILE", "EH_MUTANT"].contains(&name.as_str());
+            name.starts_with(&prefix) || !name.starts_with("EH_") || for_all
         });
         Ok(own.chain(extra.cloned()).collect())
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures::future::join_all;
 
-use super::{Service, Settings};
+use super::{Seat, Service, Settings};
 use crate::layout::Layout;
 use crate::port;
 use crate::process::{Process, Spec};
@@ -35,6 +35,8 @@ pub struct StackPlan {
     pub settings: Settings,
     /// Processes per service; one where nothing is said.
     pub replicas: BTreeMap<&'static str, usize>,
+    /// What differs from process to process, by the name of the process.
+    pub seats: BTreeMap<String, Seat>,
     /// Whether the first process of a service takes the service's default port if it is free.
     pub usual_ports: bool,
 }
@@ -57,14 +59,18 @@ impl Instance {
         let choose = |port| {
             if usual { port::preferred(port) } else { port::free() }
         };
-        let (port, internal_port) = (choose(service.port)?, choose(service.internal_port)?);
+        let name = service.instance_name(replica);
+        let seat = plan.seats.get(&name).cloned().unwrap_or_default();
+        let port = seat.port.map_or_else(|| choose(service.port), Ok)?;
+        let internal_port = choose(service.internal_port)?;
         let root = plan.layout.root();
         let program = plan.binaries.join(service.name);
         if !program.is_file() {
             bail!("{} is not built; run cargo build --workspace", program.display());
         }
-        let mut spec = Spec::new(service.instance_name(replica), program);
+        let mut spec = Spec::new(name, program);
         spec.env = plan.settings.environment(root, service, (port, internal_port))?;
+        seat.furnish(&mut spec.env)?;
         let process = Process::start(spec.ports([port, internal_port]), &plan.layout)?;
         Ok(Self { service, port, internal_port, process })
     }
@@ -148,6 +154,17 @@ impl Stack {
             anyhow::Ok(())
         });
         join_all(waits).await.into_iter().collect()
+    }
+
+    /// Waits until every process is ready, those that were started again included.
+    pub async fn all_ready(&mut self) -> Result<()> {
+        self.wait_ready(&Progress::silent()).await
+    }
+
+    /// Waits until one process is ready.
+    pub async fn ready(&mut self, service: &str, replica: usize) -> Result<()> {
+        let client = self.client.clone();
+        self.instance(service, replica)?.ready(&client).await
     }
 
     /// Stops the gateway and then the others, so that requests under way are answered; returns

@@ -9,6 +9,7 @@ mod codes;
 mod faults;
 mod flows;
 mod payments;
+mod provider;
 mod replicas;
 mod starting;
 mod support;

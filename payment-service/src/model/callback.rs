@@ -26,6 +26,8 @@ pub enum Notice {
         amount: i64,
         /// The currency that the provider speaks of.
         currency: String,
+        /// The provider's own reference; empty when the callback does not say.
+        provider_reference: String,
         /// How the charge stands.
         outcome: Outcome,
     },
@@ -46,6 +48,8 @@ struct Body {
     amount: i64,
     currency: String,
     #[serde(default)]
+    provider_reference: Option<String>,
+    #[serde(default)]
     reason: Option<String>,
 }
 
@@ -54,9 +58,10 @@ impl Callback {
     pub const BODY_BYTES_MAX: usize = 16 * 1024;
     const ID_LENGTH_MAX: usize = 100;
     const KIND_LENGTH_MAX: usize = 64;
+    const PROVIDER_REFERENCE_LENGTH_MAX: usize = 64;
 
-    /// Reads a body: JSON `{id, type, reference, amount, currency, reason?}`. Members it does not
-    /// know are ignored, and so is everything but the id of a type it does not know.
+    /// Reads a body: JSON `{id, type, reference, amount, currency, provider_reference?, reason?}`.
+    /// Members it does not know are ignored, and so is everything but the id of a type it does not know.
     pub fn parse(body: &[u8]) -> Result<Self, PaymentError> {
         if body.len() > Self::BODY_BYTES_MAX {
             return Err(invalid("the body is too large"));
@@ -81,7 +86,9 @@ impl Callback {
 impl Notice {
     /// The charge that this speaks of, checked against the payment it is said to belong to.
     pub fn charge_of(&self, payment: &Payment) -> Result<Option<Charge>, PaymentError> {
-        let Self::Charge { amount, currency, outcome, .. } = self else { return Ok(None) };
+        let Self::Charge { amount, currency, provider_reference, outcome, .. } = self else {
+            return Ok(None);
+        };
         let money = payment.terms().amount;
         if money.amount() != *amount && !mutant!("callback_amount_unchecked") {
             return Err(PaymentError::AmountMismatch { what: "amount" });
@@ -89,8 +96,9 @@ impl Notice {
         if money.currency().as_str() != currency {
             return Err(PaymentError::AmountMismatch { what: "currency" });
         }
-        // A callback does not carry the provider's own reference; the reconciliation knows it.
-        Ok(Some(Charge { provider_reference: String::new(), outcome: outcome.clone() }))
+        // The charge may be settled by this callback, and then nobody asks the provider again.
+        let provider_reference = provider_reference.clone();
+        Ok(Some(Charge { provider_reference, outcome: outcome.clone() }))
     }
 }
 
@@ -100,8 +108,15 @@ fn charge(body: &[u8], outcome: impl Fn(Option<&str>) -> Outcome) -> Result<Noti
         reference: PaymentId::parse(&body.reference).ok(),
         amount: body.amount,
         currency: body.currency,
+        provider_reference: body.provider_reference.filter(is_reference).unwrap_or_default(),
         outcome: outcome(body.reason.as_deref()),
     })
+}
+
+/// Whether a provider's reference can be stored as it is.
+fn is_reference(text: &String) -> bool {
+    let fits = text.len() <= Callback::PROVIDER_REFERENCE_LENGTH_MAX;
+    fits && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, PaymentError> {
@@ -218,12 +233,28 @@ mod tests {
     fn a_callback_is_read_and_unknown_members_are_ignored() {
         let callback = parse(&body()).unwrap();
         assert_eq!(callback.id, "evt_1");
-        let Notice::Charge { reference, amount, currency, outcome } = callback.notice else {
+        let Notice::Charge { reference, amount, currency, outcome, .. } = callback.notice else {
             panic!("not about a charge")
         };
         assert_eq!(reference.unwrap().to_string(), "0193a1b2-0000-7000-8000-000000000004");
         assert_eq!((amount, currency.as_str()), (19_900, "CNY"));
         assert_eq!(outcome, Outcome::Declined(Reason::from_provider("card_declined")));
+    }
+
+    #[test]
+    fn the_providers_own_reference_is_kept_when_it_can_be_stored() {
+        let named = |reference: Value| {
+            let mut body = body();
+            body["provider_reference"] = reference;
+            let notice = parse(&body).unwrap().notice;
+            let Notice::Charge { provider_reference, .. } = notice else { panic!() };
+            provider_reference
+        };
+        assert_eq!(named(json!("ch_7")), "ch_7");
+        for unusable in [json!(null), json!(""), json!("x".repeat(65)), json!("ch 7"), json!("茶")]
+        {
+            assert_eq!(named(unusable), "");
+        }
     }
 
     #[test]

@@ -193,6 +193,7 @@ fn body(row: &ChargeRow, verdict: &Verdict) -> Vec<u8> {
         "id": format!("evt_{}", row.reference),
         "type": kind,
         "reference": row.reference,
+        "provider_reference": row.provider_reference(),
         "amount": row.amount.amount(),
         "currency": row.amount.currency().as_str(),
     });
@@ -340,7 +341,7 @@ mod tests {
         bench.provider.capture(&request).await.unwrap();
         let sent = bench.outgoing.try_recv().unwrap();
         assert_eq!((sent.delay, sent.copies), (Duration::from_secs(1), 1));
-        let Notice::Charge { reference, amount, currency, outcome } =
+        let Notice::Charge { reference, amount, currency, outcome, .. } =
             Callback::parse(&sent.body).unwrap().notice
         else {
             panic!("not about a charge")

@@ -1,0 +1,320 @@
+//! The catalogue itself: a line per fault.
+
+use super::super::act::Does;
+use super::{Fault, Kind, Means};
+
+const fn fault(
+    id: &'static str,
+    name: &'static str,
+    [how, heal]: [&'static str; 2],
+    means: Means,
+) -> Fault {
+    Fault { id, name, how, heal, means }
+}
+
+const RESTART: &str = "the supervisor starts it again";
+const PASS: &str = "the proxy passes again";
+const START: &str = "it is started again";
+
+/// Points of order-service.
+const ORDER: &[&str] = &[
+    "order.place.before_insert",
+    "order.place.before_commit",
+    "order.place.committed",
+    "order.pay.before_call",
+    "order.pay.in_call",
+    "order.pay.answered",
+    "order.settled",
+    "order.answer.stored",
+    "order.cancel.before_commit",
+    "order.cancel.committed",
+    "order.expire.before_commit",
+    "order.refund.committed",
+    "order.refund.answered",
+];
+const PAYMENT: &[&str] = &[
+    "payment.intent.committed",
+    "payment.capture.answered",
+    "payment.settled",
+    "payment.callback.before_commit",
+    "payment.callback.committed",
+    "payment.refund.committed",
+    "payment.refund.answered",
+];
+const NOTIFY: &[&str] = &["consumer.received", "notify.before_commit", "consumer.committed"];
+const RELAY: &[&str] = &["outbox.claimed", "outbox.published", "outbox.confirmed"];
+
+/// Every fault of the catalogue.
+pub const ALL: &[Fault] = &[
+    fault(
+        "F01",
+        "order-service dies at any point of an order",
+        ["failpoints order.*, SIGKILL", RESTART],
+        Means::Crash("order-service", ORDER),
+    ),
+    fault(
+        "F02",
+        "payment-service dies at any point of a payment",
+        ["failpoints payment.*, SIGKILL", RESTART],
+        Means::Crash("payment-service", PAYMENT),
+    ),
+    fault(
+        "F03",
+        "notify-service dies at any point of a notification",
+        ["failpoints consumer.*, notify.*, SIGKILL", RESTART],
+        Means::Crash("notify-service", NOTIFY),
+    ),
+    fault(
+        "F04",
+        "the relay dies while it publishes",
+        ["failpoints outbox.*", RESTART],
+        Means::Crash("order-service", RELAY),
+    ),
+    fault(
+        "F05",
+        "a gateway dies under load",
+        ["SIGKILL to one of two", RESTART],
+        Means::Crash("gateway-service", &[]),
+    ),
+    fault(
+        "F06",
+        "auth-service or user-service is away",
+        ["SIGKILL", START],
+        Means::Away(&["auth-service", "user-service"]),
+    ),
+    fault(
+        "F07",
+        "a process is frozen, and wakes up with old work",
+        ["SIGSTOP", "SIGCONT"],
+        Means::Freeze(&["order-service", "payment-service", "notify-service", "auth-service"]),
+    ),
+    fault("F08", "the broker is away", ["SIGTERM to the broker", START], Means::BrokerStopped),
+    fault(
+        "F09",
+        "the broker crashes again and again",
+        ["SIGKILL to the broker", START],
+        Means::BrokerKilled,
+    ),
+    fault(
+        "F10",
+        "the broker blocks publishers",
+        ["rabbitmqctl set_vm_memory_high_watermark 0", "the usual watermark"],
+        Means::BrokerAlarm,
+    ),
+    fault(
+        "F11",
+        "the queue of order-service is deleted with what is in it",
+        ["management API", "it declares the queue again, and asks about what it missed"],
+        Means::QueueDeleted,
+    ),
+    fault(
+        "F12",
+        "confirms and deliveries of the broker are lost",
+        ["proxy to the broker swallows replies", PASS],
+        Means::Links(Kind::Amqp, &[Does::LoseReplies]),
+    ),
+    fault(
+        "F13",
+        "poisonous messages among good ones",
+        ["published by the management API", "they end as dead letters"],
+        Means::Poison,
+    ),
+    fault(
+        "F14",
+        "dead letters are replayed",
+        ["-", "-"],
+        Means::LeftOut("needs a person's decision; notify-service's own tests replay"),
+    ),
+    fault(
+        "F15",
+        "a service, or all, cannot reach the database",
+        ["proxy refuses", PASS],
+        Means::Links(Kind::Mysql, &[Does::Refuse]),
+    ),
+    fault(
+        "F16",
+        "the database crashes under load",
+        ["SIGKILL to the server", START],
+        Means::DatabaseKilled,
+    ),
+    fault(
+        "F17",
+        "the outcome of a COMMIT is unknown",
+        ["proxy to the database swallows replies", PASS],
+        Means::Links(Kind::Mysql, &[Does::LoseReplies]),
+    ),
+    fault(
+        "F18",
+        "the database is there and does not answer",
+        ["proxy forwards nothing", PASS],
+        Means::Links(Kind::Mysql, &[Does::Blackhole]),
+    ),
+    fault(
+        "F18b",
+        "the database server is frozen",
+        ["SIGSTOP to the server", "SIGCONT"],
+        Means::DatabaseFrozen,
+    ),
+    fault(
+        "F19",
+        "failover to another primary",
+        ["-", "-"],
+        Means::LeftOut("needs a replicated pair; the chassis tests error 1290 on its own"),
+    ),
+    fault(
+        "F20",
+        "rows that every order needs are locked",
+        ["another client holds FOR UPDATE", "it lets go"],
+        Means::LocksHeld,
+    ),
+    fault(
+        "F21",
+        "no connection is left",
+        ["-", "-"],
+        Means::LeftOut("a matter of load, not of faults; order-service's tests exhaust a pool"),
+    ),
+    fault(
+        "F22",
+        "the disk of the database is full",
+        ["-", "-"],
+        Means::LeftOut("needs a file system of its own, hence root"),
+    ),
+    fault(
+        "F23",
+        "the disk of the logs is full",
+        ["-", "-"],
+        Means::LeftOut("needs a file system of its own, hence root"),
+    ),
+    fault(
+        "F24",
+        "Redis is away, frozen or slow",
+        ["proxy refuses, forwards nothing, or late", PASS],
+        Means::Links(Kind::Redis, &[Does::Refuse, Does::Blackhole, Does::Latency(2_000)]),
+    ),
+    fault("F25", "Redis loses everything", ["FLUSHALL", "nothing to heal"], Means::CacheFlushed),
+    fault(
+        "F26",
+        "Consul is away or does not answer",
+        ["proxy refuses or forwards nothing", PASS],
+        Means::Links(Kind::Consul, &[Does::Refuse, Does::Blackhole]),
+    ),
+    fault(
+        "F27",
+        "Consul names a process that is dead",
+        ["SIGKILL, and no start for a while", START],
+        Means::Away(&["order-service", "payment-service", "notify-service"]),
+    ),
+    fault(
+        "F28",
+        "the provider is slow",
+        ["script of the sandbox", "an empty script"],
+        Means::Provider(&[
+            r#"{"latency_ms": 500}"#,
+            r#"{"latency_ms": 2000}"#,
+            r#"{"latency_ms": 5000}"#,
+        ]),
+    ),
+    fault(
+        "F29",
+        "the provider fails, half the time or always",
+        ["script of the sandbox", "an empty script"],
+        Means::Provider(&[r#"{"error_percent": 50}"#, r#"{"error_percent": 100}"#]),
+    ),
+    fault(
+        "F30",
+        "callbacks arrive many times",
+        ["script of the sandbox", "an empty script"],
+        Means::Provider(&[r#"{"duplicate_percent": 100}"#]),
+    ),
+    fault(
+        "F31",
+        "callbacks arrive in another order",
+        ["script of the sandbox", "an empty script"],
+        Means::Provider(&[r#"{"reorder_percent": 100}"#]),
+    ),
+    fault(
+        "F32",
+        "callbacks arrive late or never",
+        ["script of the sandbox", "an empty script"],
+        Means::Provider(&[r#"{"delay_ms": 3000}"#, r#"{"lose_percent": 100}"#]),
+    ),
+    fault(
+        "F33",
+        "the answer to a request at the provider is lost",
+        ["script of the sandbox", "an empty script"],
+        Means::Provider(&[r#"{"lost_answer_percent": 50}"#]),
+    ),
+    fault(
+        "F34",
+        "cancel, capture and expiry race",
+        ["-", "-"],
+        Means::LeftOut("part of every load; order-service's tests race with a barrier"),
+    ),
+    fault(
+        "F35",
+        "order-service and payment-service are parted, also one way",
+        ["proxy before payment-service", PASS],
+        Means::Links(Kind::Payment, &[Does::Refuse, Does::Blackhole, Does::LoseReplies]),
+    ),
+    fault(
+        "F36",
+        "clocks differ or jump",
+        ["-", "-"],
+        Means::LeftOut("needs a preloaded clock; unit tests move the clock of the chassis"),
+    ),
+    fault(
+        "F37",
+        "requests and callbacks are replayed by somebody",
+        ["-", "-"],
+        Means::LeftOut("payment-service's tests replay callbacks; the load repeats requests"),
+    ),
+    fault(
+        "F38",
+        "all processes are replaced, one after the other",
+        ["SIGTERM, then start", "they are ready again"],
+        Means::Roll,
+    ),
+    fault("F39", "all processes die at once", ["SIGKILL to all", START], Means::Storm),
+    fault(
+        "F40",
+        "everybody retries after an outage",
+        ["-", "-"],
+        Means::LeftOut("run F15 with a higher --rate"),
+    ),
+    fault(
+        "F41",
+        "five times the load",
+        ["-", "-"],
+        Means::LeftOut("a matter of load: give a higher --rate"),
+    ),
+    fault(
+        "F42",
+        "replies between services come in pieces, late or cut",
+        ["proxy before the gRPC ports", PASS],
+        Means::Links(Kind::Grpc, &[Does::Slice(7), Does::CutAfter(4_000), Does::Latency(60)]),
+    ),
+    fault(
+        "F43",
+        "the signing keys rotate under load",
+        ["-", "-"],
+        Means::LeftOut("auth-service's own tests rotate"),
+    ),
+    fault(
+        "F44",
+        "migrations run twice or are interrupted",
+        ["-", "-"],
+        Means::LeftOut("every start of a second process migrates; the chassis tests interruption"),
+    ),
+    fault(
+        "F45",
+        "descriptors, threads or memory are short",
+        ["-", "-"],
+        Means::LeftOut("limits of a process are not the harness' to set; chassis' own tests"),
+    ),
+    fault(
+        "F46",
+        "all of these at once, as the seed will have it",
+        ["the default: the seed draws faults and their rates", "-"],
+        Means::LeftOut("not a fault of its own: it is what a run without --faults does"),
+    ),
+];

@@ -1,0 +1,100 @@
+//! What a fleet still has to do until it has come to rest.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
+
+use super::broker;
+use super::provider::Provider;
+use crate::harness::Fleet;
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is counted in whose schema.
+const COUNTS: [(&str, &str, &str); 10] = [
+    (
+        "order-service",
+        "open payment attempts",
+        "SELECT COUNT(*) FROM payment_attempts WHERE open_order_id IS NOT NULL",
+    ),
+    ("order-service", "refunds under way", "SELECT COUNT(*) FROM refunds WHERE done_at IS NULL"),
+    ("order-service", "orders REFUNDING", "SELECT COUNT(*) FROM orders WHERE status = 'REFUNDING'"),
+    ("order-service", "events of orders to publish", "SELECT COUNT(*) FROM outbox"),
+    (
+        "payment-service",
+        "undecided payments",
+        "SELECT COUNT(*) FROM payments WHERE status IN ('INITIATED', 'PENDING')",
+    ),
+    (
+        "payment-service",
+        "payments REFUNDING",
+        "SELECT COUNT(*) FROM payments WHERE status = 'REFUNDING'",
+    ),
+    ("payment-service", "events of payments to publish", "SELECT COUNT(*) FROM outbox"),
+    ("user-service", "events of users to publish", "SELECT COUNT(*) FROM outbox"),
+    ("auth-service", "events of sessions to publish", "SELECT COUNT(*) FROM outbox"),
+    (
+        "order-service",
+        "calls without an answer",
+        "SELECT COUNT(*) FROM idempotency_claims WHERE answer IS NULL AND payment_id IS NULL",
+    ),
+];
+
+/// What is left to do, by name; empty when the fleet is at rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing(pub Vec<(&'static str, u64)>);
+
+impl Standing {
+    /// Looks at the schemas, the queues and the provider.
+    pub async fn of(fleet: &Fleet, provider: Option<&Provider>) -> Result<Self> {
+        let mut left = Vec::new();
+        let mut connection: Option<(&str, MySqlConnection)> = None;
+        for (service, what, sql) in COUNTS {
+            let mut open = match connection.take() {
+                Some((owner, open)) if owner == service => open,
+                _ => fleet.database(service).await?,
+            };
+            let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut open).await?;
+            left.push((what, u64::try_from(count).unwrap_or_default()));
+            connection = Some((service, open));
+        }
+        if let Some((_, open)) = connection {
+            open.close().await?;
+        }
+        left.push(("messages in queues", broker::waiting(fleet).await?));
+        if let Some(provider) = provider {
+            left.push(("callbacks of the provider", provider.pending_callbacks().await?));
+        }
+        left.retain(|(_, count)| *count > 0);
+        Ok(Self(left))
+    }
+
+    /// Waits until nothing is left; returns how long that took, or what is left at the limit.
+    pub async fn settle(
+        fleet: &Fleet,
+        provider: Option<&Provider>,
+        limit: Duration,
+    ) -> Result<Result<Duration, Self>> {
+        let start = Instant::now();
+        loop {
+            let standing = Self::of(fleet, provider).await?;
+            if standing.0.is_empty() {
+                return Ok(Ok(start.elapsed()));
+            }
+            if start.elapsed() > limit {
+                return Ok(Err(standing));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left: Vec<String> =
+            self.0.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        f.write_str(&left.join(", "))
+    }
+}

@@ -1,0 +1,110 @@
+//! Handles for whoever breaks a fleet on purpose and has to know what became of it.
+//!
+//! The everyday handles of [`Fleet`] wait until what they asked for has happened. These do not:
+//! while a database is away, nobody who is started becomes ready.
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+
+use super::Fleet;
+use crate::middleware::{Database, RabbitMq};
+use crate::services::{Instance, Service};
+
+/// A process that ended without being asked for it.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Its service.
+    pub service: &'static str,
+    /// Which of the service's processes.
+    pub replica: usize,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its last words.
+    pub words: String,
+}
+
+impl Fleet {
+    /// Base addresses of all gateways.
+    pub fn gateway_urls(&self) -> Vec<String> {
+        let gateways =
+            self.stack.instances().iter().filter(|one| one.service.name == Service::GATEWAY);
+        gateways.map(|one| format!("http://127.0.0.1:{}", one.port)).collect()
+    }
+
+    /// How many processes a service has.
+    pub fn replica_count(&self, service: &str) -> usize {
+        self.stack.instances().iter().filter(|one| one.service.name == service).count()
+    }
+
+    /// Starts a process again without waiting for it; one that runs is left alone.
+    pub fn launch(&mut self, service: &str, replica: usize) -> Result<()> {
+        let process = self.stack.instance(service, replica)?.process();
+        if process.is_running() { Ok(()) } else { process.start_again() }
+    }
+
+    /// Asks a process to end in order, without waiting for it.
+    pub fn ask_to_end(&mut self, service: &str, replica: usize) -> Result<()> {
+        self.stack.instance(service, replica)?.process().signal(Signal::SIGTERM);
+        Ok(())
+    }
+
+    /// The processes that ended since the last look, other than by [`Fleet::kill`].
+    pub fn ended(&mut self) -> Vec<Ended> {
+        let mut counts = std::collections::BTreeMap::new();
+        let mut ended = Vec::new();
+        for instance in self.stack.instances_mut() {
+            let service = instance.service.name;
+            let count = counts.entry(service).or_insert(0);
+            let replica = *count;
+            *count += 1;
+            let process = instance.process();
+            if !process.is_running() {
+                continue;
+            }
+            if let Some(status) = process.exit_status() {
+                let words = process.log_tail(12);
+                ended.push(Ended { service, replica, status, words });
+            }
+        }
+        ended
+    }
+
+    /// Waits until every process is ready.
+    pub async fn all_ready(&mut self) -> Result<()> {
+        self.stack.all_ready().await
+    }
+
+    /// Waits until one process is ready.
+    pub async fn process_ready(&mut self, service: &str, replica: usize) -> Result<()> {
+        self.stack.ready(service, replica).await
+    }
+
+    /// The fleet's own broker.
+    pub fn broker(&mut self) -> Result<&mut RabbitMq> {
+        self.own_broker()
+    }
+
+    /// The fleet's own database server.
+    pub fn database_server(&mut self) -> Result<&mut Database> {
+        self.database.as_mut().context("ask for FleetOptions::own_database to control the database")
+    }
+
+    /// The folder with the logs of all processes.
+    pub fn log_folder(&self) -> PathBuf {
+        self.layout.state().join("log")
+    }
+
+    /// Ends everything at once and removes what it has written; for a fleet that nobody trusts any
+    /// more.
+    pub fn abandon(mut self) -> Result<()> {
+        let folder = self.layout.state().to_path_buf();
+        self.stack.instances_mut().iter_mut().map(Instance::process).for_each(|process| {
+            let _ = process.kill();
+        });
+        drop(self);
+        std::fs::remove_dir_all(folder).context("the fleet's folder remains")
+    }
+}
