@@ -6,6 +6,7 @@ mod sweep;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -69,13 +70,14 @@ impl LocalFleet {
         let site = Site { layout: layout.clone(), usual_ports: true };
         let middleware = Middleware::provide(&site, &plan, progress).await?;
         let settings = prepare_schemas(&plan, &middleware, progress).await?;
+        let binaries = layout.binaries(profile == Profile::Release);
         let (provider, seats) = match choice.payments {
             Payments::Simulated => (None, BTreeMap::new()),
-            Payments::Sandbox => start_provider(layout, progress).await?,
+            Payments::Sandbox => start_provider(layout, &binaries, progress).await?,
         };
         let stack_plan = StackPlan {
             layout: layout.clone(),
-            binaries: layout.binaries(profile == Profile::Release),
+            binaries,
             settings,
             replicas: [].into(),
             seats,
@@ -188,13 +190,15 @@ async fn prepare_schemas(
 /// Starts the sandbox provider; the seats lead payment-service to it, and its callbacks back.
 async fn start_provider(
     layout: &Layout,
+    binaries: &Path,
     progress: &Progress,
 ) -> Result<(Option<SandboxProcess>, BTreeMap<String, Seat>)> {
     let start = Instant::now();
     let usual = Service::find(Service::GATEWAY).context("no gateway")?.port;
     let gateway = port::preferred(usual)?;
     let plan = sandbox::Plan {
-        program: std::env::current_exe()?,
+        // The running tool itself may have been replaced by the build.
+        program: binaries.join("ehub"),
         gateways: vec![gateway],
         decided_after: DECIDED_AFTER,
         seed: 0,
