@@ -116,6 +116,7 @@ pub fn policy() -> Policy {
         review: ReviewPolicy {
             page: Bench::PAGE,
             report_max: 2_000,
+            reserve: Duration::from_millis(500),
             examples: 10,
             grace: TimeDelta::minutes(2),
             window: TimeDelta::days(7),

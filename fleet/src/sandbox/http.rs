@@ -225,7 +225,7 @@ struct Fault(StatusCode, &'static str);
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotFound => Self(StatusCode::NOT_FOUND, "not_found"),
+            Refusal::NotFound => Self(StatusCode::NOT_FOUND, "unknown_reference"),
             Refusal::Conflict(word) => Self(StatusCode::CONFLICT, word),
             Refusal::Invalid(word) => Self(StatusCode::UNPROCESSABLE_ENTITY, word),
         }

@@ -16,7 +16,8 @@ pub(crate) struct Reconciliation {
     /// Payments and charges that were compared.
     #[schema(example = 1840)]
     compared: u64,
-    /// Of these, how many do not agree yet, and are too young for that to be a difference.
+    /// Of these, how many do not agree yet and are too young for that to be a difference, or could
+    /// not be asked about.
     in_flight: u64,
     /// Every class, also those without a difference.
     classes: Vec<DifferenceClass>,
@@ -29,9 +30,9 @@ pub(crate) struct Reconciliation {
 /// The differences of one class.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DifferenceClass {
-    /// `missing_here`, `missing_there`, `amount_differs`, `currency_differs`, `status_differs`,
-    /// `refund_missing_here`, `refund_missing_there`, `refunded_twice` or `ledger_differs`; more may
-    /// come.
+    /// `missing_here`, `missing_there`, `amount_differs`, `currency_differs`, `charged_twice`,
+    /// `status_differs`, `refund_missing_here`, `refund_missing_there`, `refunded_twice`,
+    /// `ledger_differs` or `unreadable_there`; more may come.
     #[schema(example = "missing_here")]
     name: String,
     /// How many there are.

@@ -202,16 +202,24 @@ async fn deliveries_are_counted_by_event_and_listed_by_version(repository: &impl
     repository.record(&[], &[], &[arrival(1, 1, later), arrival(1, 1, later)]).await.unwrap();
     let event = first[1].event_id.as_str();
     repository.record(&[notification(first[1].user_id, event)], &[], &[]).await.unwrap();
-    let receipts = repository.receipts(Uuid::from_u128(1), 10).await.unwrap();
+    let receipts = repository.receipts(Uuid::from_u128(1), None, 10).await.unwrap();
     let seen: Vec<_> = receipts
         .iter()
         .map(|one| (one.arrival.clone(), one.deliveries, one.last_received_at, one.notices.len()))
         .collect();
     let expected = [(first[1].clone(), 3, later, 1), (first[0].clone(), 1, now(), 0)];
     assert_eq!(seen, expected);
-    assert_eq!(repository.receipts(Uuid::from_u128(1), 1).await.unwrap().len(), 1);
+    let latest = repository.receipts(Uuid::from_u128(1), None, 1).await.unwrap();
+    assert_eq!(latest, receipts[1..]);
+    let foreign = Arrival { user_id: UserId::generate(), ..arrival(1, 3, now()) };
+    repository.record(&[], &[], std::slice::from_ref(&foreign)).await.unwrap();
+    let of = |user, limit| repository.receipts(Uuid::from_u128(1), Some(user), limit);
+    assert_eq!(of(first[0].user_id, 1).await.unwrap(), latest, "what is others' takes no place");
+    let theirs = of(foreign.user_id, 10).await.unwrap();
+    assert_eq!(theirs.iter().map(|one| &one.arrival).collect::<Vec<_>>(), [&foreign]);
+    assert!(of(UserId::generate(), 10).await.unwrap().is_empty());
     let memory = repository.memory(&[Uuid::from_u128(1), Uuid::from_u128(3)]).await.unwrap();
-    let counted = BTreeMap::from([(1, 3), (2, 1)]);
+    let counted = BTreeMap::from([(1, 3), (2, 1), (3, 1)]);
     assert_eq!(memory.deliveries, BTreeMap::from([(Uuid::from_u128(1), counted)]));
     assert!(repository.memory(&[]).await.unwrap().deliveries.is_empty());
 }
@@ -223,7 +231,7 @@ async fn old_arrivals_are_forgotten_in_portions(repository: &impl Repository) {
     assert_eq!(repository.forget_receipts(later, 1).await.unwrap(), 1);
     assert_eq!(repository.forget_receipts(later, 5).await.unwrap(), 1);
     assert_eq!(repository.forget_receipts(later, 5).await.unwrap(), 0);
-    let left = repository.receipts(Uuid::from_u128(1), 10).await.unwrap();
+    let left = repository.receipts(Uuid::from_u128(1), None, 10).await.unwrap();
     assert_eq!(left.iter().map(|one| one.arrival.version).collect::<Vec<_>>(), [3]);
 }
 

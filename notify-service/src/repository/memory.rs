@@ -127,12 +127,19 @@ impl NotificationRepository for MemoryRepository {
 
 #[async_trait]
 impl ReceiptRepository for MemoryRepository {
-    async fn receipts(&self, subject: Uuid, limit: u32) -> Result<Vec<Receipt>, NotifyError> {
+    async fn receipts(
+        &self,
+        subject: Uuid,
+        only_of: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<Receipt>, NotifyError> {
         let state = self.state();
-        let mut found: Vec<Receipt> =
-            state.receipts.values().filter(|one| one.arrival.subject == subject).cloned().collect();
+        let wanted = |one: &&Receipt| {
+            one.arrival.subject == subject && only_of.is_none_or(|user| one.arrival.user_id == user)
+        };
+        let mut found: Vec<Receipt> = state.receipts.values().filter(wanted).cloned().collect();
         found.sort_by_key(|receipt| receipt.arrival.version);
-        found.truncate(limit as usize);
+        found = found.split_off(found.len().saturating_sub(limit as usize));
         for receipt in &mut found {
             let made = state
                 .notifications

@@ -95,9 +95,14 @@ pub trait NotificationRepository: Send + Sync {
 /// What arrived.
 #[async_trait]
 pub trait ReceiptRepository: Send + Sync {
-    /// Lists the events about a subject that arrived, with what was made of them, by version; at
-    /// most `limit`.
-    async fn receipts(&self, subject: Uuid, limit: u32) -> Result<Vec<Receipt>, NotifyError>;
+    /// Lists the events about a subject that arrived, with what was made of them, by version: those
+    /// of one user, or all; the latest, at most `limit`.
+    async fn receipts(
+        &self,
+        subject: Uuid,
+        only_of: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<Receipt>, NotifyError>;
 
     /// Reads what is remembered of these subjects.
     async fn memory(&self, subjects: &[Uuid]) -> Result<Memory, NotifyError>;

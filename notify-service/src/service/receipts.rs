@@ -12,8 +12,8 @@ use crate::model::{Arrival, NotifyError, Receipt, UserId, gapless, sequence};
 const CONSUMER: &str = "notify-service";
 
 impl NotifyService {
-    /// Lists the events about a subject that arrived, by version: those of one user, or all; at
-    /// most `limit`.
+    /// Lists the events about a subject that arrived, by version: those of one user, or all; the
+    /// latest, at most `limit`.
     #[instrument(name = "notify.list_receipts", skip_all)]
     pub async fn list_receipts(
         &self,
@@ -21,9 +21,7 @@ impl NotifyService {
         only_of: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<Receipt>, NotifyError> {
-        let mut receipts = self.receipts.receipts(subject, limit).await?;
-        receipts.retain(|one| only_of.is_none_or(|user| one.arrival.user_id == user));
-        Ok(receipts)
+        self.receipts.receipts(subject, only_of, limit).await
     }
 
     /// Counts the events before which one is missing, and those that were missing until now.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::{PaymentService, Walk};
 
-/// Longest walk. One that takes longer is begun anew, from where the charges are young.
+/// Longest walk. One that takes longer ends with what it found, and the next one goes on from there.
 const WALK_MAX: Duration = Duration::from_mins(10);
 
 /// Walks every `interval`, at first at once, until `stop`. A walk is given up when it stops: it

@@ -86,6 +86,9 @@ pub trait PaymentProvider: Send + Sync {
 
     /// Lists up to `limit` charges of the provider's ledger behind the provider reference `after`,
     /// in the order of these references; from the beginning without one.
+    ///
+    /// References are ordered byte by byte, and in the order of creation: a later charge never
+    /// appears before one that was listed, since what lies behind is not read again.
     async fn list_charges(
         &self,
         after: Option<&str>,

@@ -1,6 +1,6 @@
 //! A provider that does what a test tells it, and counts.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -9,6 +9,7 @@ use chrono::DateTime;
 use super::{ChargeRequest, PaymentProvider, ProviderError, RefundRequest};
 use crate::model::{
     Charge, ChargePage, ListedCharge, ListedRefund, Money, Outcome, PaymentId, RefundId,
+    UnreadableCharge,
 };
 
 /// What happens to the next call.
@@ -33,8 +34,13 @@ struct State {
     amounts: HashMap<PaymentId, Money>,
     refunds: HashMap<PaymentId, RefundId>,
     captures: Vec<PaymentId>,
+    edits: Vec<Edit>,
+    spoiled: HashSet<PaymentId>,
     is_away: bool,
 }
+
+/// What a test does to the ledger before it is read.
+type Edit = Box<dyn Fn(&mut Vec<ListedCharge>) + Send>;
 
 /// A [`PaymentProvider`] under a test's control. Without a script it captures everything.
 #[derive(Default)]
@@ -67,6 +73,16 @@ impl ScriptedProvider {
     /// Loses the refund of a charge.
     pub fn forget_refund(&self, reference: PaymentId) {
         self.state().refunds.remove(&reference);
+    }
+
+    /// Lists something else from now on than what happened.
+    pub fn falsify(&self, edit: impl Fn(&mut Vec<ListedCharge>) + Send + 'static) {
+        self.state().edits.push(Box::new(edit));
+    }
+
+    /// Tells of this charge in a form that nobody can read.
+    pub fn spoil(&self, reference: PaymentId) {
+        self.state().spoiled.insert(reference);
     }
 
     /// Answers no question about its ledger any more.
@@ -149,7 +165,11 @@ impl PaymentProvider for ScriptedProvider {
     }
 
     async fn query(&self, request: &ChargeRequest) -> Result<Option<Charge>, ProviderError> {
-        Ok(self.state().charges.get(&request.reference).cloned())
+        let state = self.state();
+        if state.spoiled.contains(&request.reference) {
+            return Err(ProviderError::unknown("no charge as agreed"));
+        }
+        Ok(state.charges.get(&request.reference).cloned())
     }
 
     async fn refund(&self, request: &RefundRequest) -> Result<(), ProviderError> {
@@ -177,19 +197,29 @@ impl PaymentProvider for ScriptedProvider {
         if state.is_away {
             return Err(lost());
         }
-        let behind = |charge: &&(&PaymentId, &Charge)| {
-            after.is_none_or(|after| charge.1.provider_reference.as_str() > after)
-        };
         let mut charges: Vec<_> = state
             .charges
             .iter()
-            .filter(|charge| behind(&charge))
-            .take(limit as usize + 1)
             .map(|(reference, charge)| state.listed(*reference, charge))
             .collect();
+        for edit in &state.edits {
+            edit(&mut charges);
+        }
+        charges.sort_by(|a, b| a.provider_reference.cmp(&b.provider_reference));
+        charges
+            .retain(|charge| after.is_none_or(|after| charge.provider_reference.as_str() > after));
         let more = charges.len() > limit as usize;
         charges.truncate(limit as usize);
         let next = charges.last().filter(|_| more).map(|last| last.provider_reference.clone());
-        Ok(ChargePage { charges, next })
+        let is_spoiled = |charge: &ListedCharge| {
+            charge.payment_id().is_some_and(|id| state.spoiled.contains(&id))
+        };
+        let (spoiled, charges) = charges.into_iter().partition::<Vec<_>, _>(is_spoiled);
+        let unreadable = spoiled.into_iter().map(|charge| UnreadableCharge {
+            reference: charge.reference,
+            provider_reference: charge.provider_reference,
+            field: "status",
+        });
+        Ok(ChargePage { charges, unreadable: unreadable.collect(), next })
     }
 }

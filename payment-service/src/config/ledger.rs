@@ -20,6 +20,8 @@ pub struct LedgerConfig {
     pub page: u32,
     /// Charges and payments after which a report ends.
     pub report_max: u64,
+    /// Time left to the caller at which a report ends.
+    pub reserve_ms: u64,
     /// Differences of one class that are shown.
     pub examples: usize,
     /// What changed within this time is in flight.
@@ -37,6 +39,7 @@ impl LedgerConfig {
         ReviewPolicy {
             page: self.page,
             report_max: self.report_max,
+            reserve: Duration::from_millis(self.reserve_ms),
             examples: self.examples,
             grace: TimeDelta::milliseconds(i64::from(self.grace_ms)),
             window: TimeDelta::days(i64::from(self.window_d)),
@@ -55,6 +58,9 @@ impl LedgerConfig {
         }
         if !(1..=100_000).contains(&self.report_max) {
             return refuse("report_max", "must be between 1 and 100000");
+        }
+        if !(1..=10_000).contains(&self.reserve_ms) {
+            return refuse("reserve_ms", "must be between 1 and 10000");
         }
         if self.examples > 100 {
             return refuse("examples", "must be at most 100");

@@ -149,6 +149,7 @@ impl BaseConfig for Config {
             return Err(ConfigError::value("callback.list_max", message));
         }
         self.provider.validate(profile)?;
+        self.provider.require_room_for(self.ledger.page)?;
         self.ledger.validate(self.reconcile.max_ms)?;
         let reconcile = &self.reconcile;
         if reconcile.interval_ms == 0 || !(1..=100).contains(&reconcile.batch) {
@@ -201,6 +202,7 @@ mod tests {
             (LedgerConfig { every_s: 0, ..ledger() }, "ledger.every_s"),
             (LedgerConfig { page: 0, ..ledger() }, "ledger.page"),
             (LedgerConfig { report_max: 0, ..ledger() }, "ledger.report_max"),
+            (LedgerConfig { reserve_ms: 0, ..ledger() }, "ledger.reserve_ms"),
             (LedgerConfig { examples: 101, ..ledger() }, "ledger.examples"),
             (LedgerConfig { grace_ms: 60_000, ..ledger() }, "ledger.grace_ms"),
         ] {
@@ -218,6 +220,13 @@ mod tests {
             chassis::testing::config::defaults_with::<App>(settings.into_iter().chain([key]))
         };
         assert_eq!(with("http").provider.kind, ProviderKind::Http);
+        with("http").validate(Profile::Development).unwrap();
+        let ledger = LedgerConfig { page: 1_000, ..defaults().ledger };
+        let narrow = Config { ledger, ..with("http") };
+        let refused = narrow.validate(Profile::Development).unwrap_err().to_string();
+        for key in ["provider.response_max_bytes", "ledger.page"] {
+            assert!(refused.contains(key), "{refused}");
+        }
         with("http").validate(Profile::Production).unwrap_err();
         with("http").provider.validate(Profile::Production).unwrap();
         assert_eq!(defaults().provider.kind, ProviderKind::Simulated);

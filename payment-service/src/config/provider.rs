@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 use crate::client::http::HttpSettings;
 
+/// Room that a charge takes in a page of the ledger, with some refunds.
+const CHARGE_BYTES: u64 = 1_024;
+
 /// `[provider]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +62,18 @@ impl ProviderConfig {
             idle_timeout: Duration::from_millis(self.idle_timeout_ms),
             response_max_bytes: self.response_max_bytes,
         }
+    }
+
+    /// Refuses a bound of answers that a page of the provider's ledger would not keep to.
+    pub fn require_room_for(&self, page: u32) -> Result<(), ConfigError> {
+        let needed = u64::from(page) * CHARGE_BYTES;
+        if self.kind == ProviderKind::Simulated || self.response_max_bytes as u64 >= needed {
+            return Ok(());
+        }
+        let why = format!(
+            "must be at least {needed}: {CHARGE_BYTES} for each charge of ledger.page ({page})"
+        );
+        Err(ConfigError::value("provider.response_max_bytes", why))
     }
 
     /// Checks what the types cannot.

@@ -108,13 +108,16 @@ fn charge(body: &[u8], outcome: impl Fn(Option<&str>) -> Outcome) -> Result<Noti
         reference: PaymentId::parse(&body.reference).ok(),
         amount: body.amount,
         currency: body.currency,
-        provider_reference: body.provider_reference.filter(is_reference).unwrap_or_default(),
+        provider_reference: body
+            .provider_reference
+            .filter(|one| is_reference(one))
+            .unwrap_or_default(),
         outcome: outcome(body.reason.as_deref()),
     })
 }
 
 /// Whether a provider's reference can be stored as it is.
-fn is_reference(text: &String) -> bool {
+fn is_reference(text: &str) -> bool {
     let fits = text.len() <= Callback::PROVIDER_REFERENCE_LENGTH_MAX;
     fits && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

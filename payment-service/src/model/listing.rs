@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Outcome, PaymentId};
+use super::{Outcome, Payment, PaymentId};
 
 /// One charge in the provider's ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,25 @@ impl ListedCharge {
         self.outcome == Outcome::Captured
     }
 
+    /// Whether this is the capture that `payment` failed without, in exactly its terms: then the
+    /// money goes back without a person. A refund that was not asked for under the id of surplus
+    /// captures is somebody else's doing.
+    pub fn is_surplus_of(&self, payment: &Payment) -> bool {
+        let (snapshot, amount) = (payment.snapshot(), payment.terms().amount);
+        let known = snapshot.provider_reference.as_ref();
+        let own = |made: &ListedRefund| {
+            made.id == payment.id().to_string() && made.amount == amount.amount()
+        };
+        payment.makes_surplus()
+            && payment.refund().is_none()
+            && self.is_captured()
+            && self.amount == amount.amount()
+            && self.currency == amount.currency().as_str()
+            && known.is_none_or(|known| *known == self.provider_reference)
+            && self.refunds.len() <= 1
+            && self.refunds.iter().all(own)
+    }
+
     /// What the provider still holds of the charge.
     pub fn held(&self) -> i64 {
         let taken = if self.is_captured() { self.amount } else { 0 };
@@ -58,11 +77,24 @@ impl ListedCharge {
     }
 }
 
+/// Something in the provider's ledger that is no charge as agreed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableCharge {
+    /// Under which reference it was asked for; empty if that cannot be read.
+    pub reference: String,
+    /// The provider's own reference; empty if that cannot be read.
+    pub provider_reference: String,
+    /// What is wrong with it.
+    pub field: &'static str,
+}
+
 /// A page of the provider's ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChargePage {
     /// The charges, in the order of their provider references.
     pub charges: Vec<ListedCharge>,
+    /// What else the page holds.
+    pub unreadable: Vec<UnreadableCharge>,
     /// After which provider reference the next page begins; none at the end.
     pub next: Option<String>,
 }

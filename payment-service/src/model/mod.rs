@@ -20,12 +20,15 @@ mod surplus;
 
 pub use callback::{Callback, CallbackReceipt, CallbackRecord, Notice, Ruling};
 pub use charge::{Charge, Outcome, Reason};
-pub use difference::{Booked, Comparison, Difference, DifferenceClass, compare, compare_absent};
+pub use difference::{
+    Booked, Comparison, Difference, DifferenceClass, charged_again, compare, compare_absent,
+    compare_unreadable,
+};
 pub use error::{CODES, PaymentError};
 pub use event::{EventKind, PaymentEvent};
 pub use id::{OrderId, PaymentId, RefundId, UserId};
 pub use ledger::{Account, Entry, Posting};
-pub use listing::{ChargePage, ListedCharge, ListedRefund};
+pub use listing::{ChargePage, ListedCharge, ListedRefund, UnreadableCharge};
 pub use method::PaymentMethod;
 pub use money::{Currency, Money};
 pub use payment::{Change, Payment, Snapshot, Terms, Verdict};

@@ -2,6 +2,7 @@
 //! are compared with the provider's.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use crate::model::{Booked, CallbackReceipt, OrderId, PaymentError, PaymentId, UserId};
 
@@ -26,7 +27,7 @@ pub struct Stretch {
 /// Reads what is kept of payments.
 #[async_trait]
 pub trait ReviewRepository: Send + Sync {
-    /// Lists up to `limit` callbacks, oldest first.
+    /// Lists the latest callbacks, up to `limit`, oldest first.
     async fn list_callbacks(
         &self,
         filter: CallbackFilter,
@@ -45,10 +46,12 @@ pub trait ReviewRepository: Send + Sync {
     ) -> Result<Vec<Booked>, PaymentError>;
 
     /// Lists up to `limit` payments behind `after` whose money counts as taken and whose provider
-    /// reference is not known, in the order of their ids.
+    /// reference is not known, in the order of their ids; only those made from `since` on, if it is
+    /// given.
     async fn list_unreferenced(
         &self,
         after: Option<PaymentId>,
+        since: Option<DateTime<Utc>>,
         limit: u32,
     ) -> Result<Vec<Booked>, PaymentError>;
 }

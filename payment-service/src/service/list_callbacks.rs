@@ -16,8 +16,8 @@ pub struct ListCallbacks {
 }
 
 impl PaymentService {
-    /// Lists the callbacks about the payments of an order, oldest first, up to a bound. Of another
-    /// user's payments there are none.
+    /// Lists the latest callbacks about the payments of an order, up to a bound, oldest first. Of
+    /// another user's payments there are none.
     #[instrument(name = "payment.list_callbacks", skip_all, fields(order.id = %query.order_id))]
     pub async fn list_callbacks(
         &self,
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_list_is_bounded() {
+    async fn the_list_is_bounded_and_holds_the_latest() {
         let bench = Bench::new([]);
         let payment = pending(&bench).await;
         let max = policy().callbacks_max;
@@ -107,6 +107,7 @@ mod tests {
         let query = ListCallbacks { actor: Actor::Admin, order_id: payment.terms().order_id };
         let found = bench.service.list_callbacks(query).await.unwrap();
         assert_eq!(found.len(), max as usize);
-        assert_eq!(found[0].id, "evt_0");
+        assert_eq!(found[0].id, "evt_1");
+        assert_eq!(found[found.len() - 1].id, format!("evt_{max}"));
     }
 }

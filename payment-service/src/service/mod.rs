@@ -82,6 +82,8 @@ pub struct ReviewPolicy {
     pub page: u32,
     /// Charges and payments after which a report ends; the caller goes on with the next stretch.
     pub report_max: u64,
+    /// A report, or a walk, ends when its caller waits no longer than this.
+    pub reserve: Duration,
     /// Differences of one class that a report shows.
     pub examples: usize,
     /// What changed within this time is in flight.

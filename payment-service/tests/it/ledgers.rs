@@ -76,7 +76,7 @@ async fn the_books_are_compared_with_the_providers_ledger() {
     harness.clock.advance(chrono::TimeDelta::minutes(3));
     let report = compare(&harness, "").await.unwrap();
     assert_eq!((report.compared, report.in_flight), (4, 0));
-    assert_eq!(report.classes.len(), 9);
+    assert_eq!(report.classes.len(), 11);
     assert_eq!(found(&harness).await, []);
     for (planted, undone, classes) in [
         (

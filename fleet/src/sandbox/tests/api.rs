@@ -93,8 +93,12 @@ async fn what_is_refused_is_not_done() {
         assert_eq!((code, &body["error"]), (status, &json!(word)), "{new}");
     }
     let unknown = format!("/v1/charges/{}", Uuid::new_v4());
-    for path in [unknown.as_str(), "/v1/charges/nothing", "/v2"] {
-        assert_eq!(bench.get(path).await, (404, json!({"error": "not_found"})), "{path}");
+    for (path, word) in [
+        (unknown.as_str(), "unknown_reference"),
+        ("/v1/charges/nothing", "unknown_reference"),
+        ("/v2", "not_found"),
+    ] {
+        assert_eq!(bench.get(path).await, (404, json!({"error": word})), "{path}");
     }
     let large = json!({"reference": "x".repeat(20_000)});
     assert_eq!(bench.post("/v1/charges", &large).await.0, 413);
@@ -143,7 +147,7 @@ async fn money_goes_back_once_and_never_more_than_was_taken() {
     let path = format!("/v1/charges/{}/refunds", declined["reference"].as_str().unwrap());
     assert_eq!(word(bench.post(&path, &refund(1)).await), (422, "not_captured".to_owned()));
     let path = format!("/v1/charges/{}/refunds", Uuid::new_v4());
-    assert_eq!(word(bench.post(&path, &refund(1)).await), (404, "not_found".to_owned()));
+    assert_eq!(word(bench.post(&path, &refund(1)).await), (404, "unknown_reference".to_owned()));
     let before = bench.client.ledger().await.unwrap();
     let bench = bench.restart().await;
     assert_eq!(bench.client.ledger().await.unwrap(), before);

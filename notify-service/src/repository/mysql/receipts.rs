@@ -94,19 +94,26 @@ pub(super) async fn count(
 #[async_trait]
 impl ReceiptRepository for MySqlRepository {
     #[instrument(name = "db.receipts.list", skip_all)]
-    async fn receipts(&self, subject: Uuid, limit: u32) -> Result<Vec<Receipt>, NotifyError> {
+    async fn receipts(
+        &self,
+        subject: Uuid,
+        only_of: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<Receipt>, NotifyError> {
         // One notification per event: `notifications.event_id` is unique.
-        let rows: Vec<ReceiptRow> = sqlx::query_as(
+        let mut sql = QueryBuilder::<MySql>::new(
             "SELECT r.event_id, r.event, r.subject, r.user_id, r.version, r.trace_id, r.deliveries, \
              r.received_at, r.last_received_at, n.id AS notification_id, n.created_at, n.read_at \
              FROM event_receipts r LEFT JOIN notifications n ON n.event_id = r.event_id \
-             WHERE r.subject = ? ORDER BY r.version LIMIT ?",
-        )
-        .bind(subject)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows.into_iter().map(Receipt::from).collect())
+             WHERE r.subject = ",
+        );
+        sql.push_bind(subject);
+        if let Some(user) = only_of {
+            sql.push(" AND r.user_id = ").push_bind(user.as_uuid());
+        }
+        sql.push(" ORDER BY r.version DESC LIMIT ").push_bind(limit);
+        let rows: Vec<ReceiptRow> = sql.build_query_as().fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().rev().map(Receipt::from).collect())
     }
 
     #[instrument(name = "db.receipts.memory", skip_all)]

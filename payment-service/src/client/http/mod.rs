@@ -22,6 +22,9 @@ use self::reply::Reply;
 use super::{ChargeRequest, PaymentProvider, ProviderError, RefundRequest};
 use crate::model::{Charge, ChargePage};
 
+/// The provider's word for a reference that it never heard of.
+const UNKNOWN_REFERENCE: &str = "unknown_reference";
+
 /// How the provider is reached.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
@@ -117,7 +120,8 @@ impl PaymentProvider for HttpProvider {
         let reply = self.ask(self.client.get(self.charge_url(request.reference))).await?;
         match reply.status {
             StatusCode::OK => reply.charge_of(request).map(Some),
-            StatusCode::NOT_FOUND => Ok(None),
+            // A status alone may come from anything in between, such as a wrong address.
+            StatusCode::NOT_FOUND if reply.says(UNKNOWN_REFERENCE) => Ok(None),
             _ => Err(reply.unexpected()),
         }
     }

@@ -75,6 +75,11 @@ impl Reply {
         }
     }
 
+    /// Whether the answer's error is this word.
+    pub(super) fn says(&self, word: &str) -> bool {
+        serde_json::from_slice::<Fault>(&self.body).is_ok_and(|fault| fault.error == word)
+    }
+
     /// An answer that tells nothing of the outcome.
     pub(super) fn unexpected(&self) -> ProviderError {
         let fault = serde_json::from_slice::<Fault>(&self.body).ok();

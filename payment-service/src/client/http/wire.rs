@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::client::{ChargeRequest, RefundRequest};
 use crate::model::{
     Charge, ChargePage, Currency, ListedCharge, ListedRefund, Outcome, PaymentId, PaymentMethod,
-    Reason, RefundId,
+    Reason, RefundId, UnreadableCharge,
 };
 
 /// Longest reference of a provider that fits into storage.
@@ -58,20 +59,12 @@ pub(super) struct WireCharge {
     provider_reference: String,
     amount: i64,
     currency: String,
-    status: Status,
+    status: String,
     #[serde(default)]
     reason: Option<String>,
     created_at: DateTime<Utc>,
     #[serde(default)]
     refunds: Vec<WireRefund>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Status {
-    Pending,
-    Captured,
-    Declined,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +76,7 @@ struct WireRefund {
 /// A page of the ledger.
 #[derive(Deserialize)]
 pub(super) struct WirePage {
-    charges: Vec<WireCharge>,
+    charges: Vec<Value>,
     #[serde(default)]
     next: Option<String>,
 }
@@ -109,7 +102,7 @@ impl WireCharge {
         if !is_reference(&self.provider_reference) {
             return Err("provider_reference");
         }
-        let outcome = self.outcome();
+        let outcome = self.outcome()?;
         Ok(Charge { provider_reference: self.provider_reference, outcome })
     }
 
@@ -125,13 +118,13 @@ impl WireCharge {
         }
     }
 
-    fn outcome(&self) -> Outcome {
-        match self.status {
-            Status::Pending => Outcome::Pending,
-            Status::Captured => Outcome::Captured,
-            Status::Declined => {
-                Outcome::Declined(Reason::from_provider(self.reason.as_deref().unwrap_or_default()))
-            }
+    fn outcome(&self) -> Result<Outcome, Fields> {
+        let reason = || Reason::from_provider(self.reason.as_deref().unwrap_or_default());
+        match self.status.as_str() {
+            "pending" => Ok(Outcome::Pending),
+            "captured" => Ok(Outcome::Captured),
+            "declined" => Ok(Outcome::Declined(reason())),
+            _ => Err("status"),
         }
     }
 
@@ -142,7 +135,7 @@ impl WireCharge {
         let refund =
             |wire: &WireRefund| ListedRefund { id: wire.refund_id.clone(), amount: wire.amount };
         Ok(ListedCharge {
-            outcome: self.outcome(),
+            outcome: self.outcome()?,
             refunds: self.refunds.iter().map(refund).collect(),
             reference: self.reference,
             provider_reference: self.provider_reference,
@@ -158,8 +151,28 @@ impl WirePage {
         if self.next.as_deref().is_some_and(|next| !is_reference(next)) {
             return Err("next");
         }
-        let charges = self.charges.into_iter().map(WireCharge::listed);
-        Ok(ChargePage { charges: charges.collect::<Result<_, _>>()?, next: self.next })
+        let mut page = ChargePage { next: self.next, ..ChargePage::default() };
+        for row in &self.charges {
+            let read = WireCharge::deserialize(row).map_err(|_| "form");
+            match read.and_then(WireCharge::listed) {
+                Ok(charge) => page.charges.push(charge),
+                Err(field) => page.unreadable.push(unreadable(row, field)),
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// What is left of a row that is no charge as agreed: it must not hide the others.
+fn unreadable(row: &Value, field: Fields) -> UnreadableCharge {
+    let reference = |name: &str| {
+        let text = row.get(name).and_then(Value::as_str);
+        text.filter(|text| is_reference(text)).unwrap_or_default().to_owned()
+    };
+    UnreadableCharge {
+        reference: reference("reference"),
+        provider_reference: reference("provider_reference"),
+        field,
     }
 }
 

@@ -247,7 +247,8 @@ impl PaymentProvider for SimulatedProvider {
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(ChargeRow::provider_reference);
         let now = self.clock.now();
-        Ok(ChargePage { charges: rows.iter().map(|row| row.listed(now)).collect(), next })
+        let charges = rows.iter().map(|row| row.listed(now)).collect();
+        Ok(ChargePage { charges, next, ..ChargePage::default() })
     }
 }
 

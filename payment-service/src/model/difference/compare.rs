@@ -3,12 +3,19 @@
 use chrono::{DateTime, Utc};
 
 use super::{Booked, Comparison, Difference, DifferenceClass};
-use crate::model::{ListedCharge, ListedRefund, Outcome, PaymentStatus};
+use crate::model::{ListedCharge, ListedRefund, Outcome, PaymentStatus, UnreadableCharge};
 
 /// Compares a charge that the provider lists with what is recorded here. What changed here, or was
 /// written down there, after `calm` may be in flight.
 pub fn compare(theirs: &ListedCharge, ours: Option<&Booked>, calm: DateTime<Utc>) -> Comparison {
     let Some(ours) = ours else { return missing_here(theirs) };
+    let known = ours.payment.snapshot().provider_reference.as_deref();
+    if let Some(known) = known.filter(|known| *known != theirs.provider_reference) {
+        // What is recorded here is about the other charge. A reference never changes, so this is
+        // never in flight.
+        let differences = vec![charged_again(theirs, known)];
+        return Comparison { differences, in_flight: false };
+    }
     let moving = ours.payment.updated_at() > calm || theirs.created_at > calm;
     let mut pair = Pair { theirs, ours, moving, found: Comparison::default() };
     pair.money();
@@ -38,16 +45,44 @@ pub fn compare_absent(ours: &Booked, calm: DateTime<Utc>) -> Comparison {
     Comparison { differences: vec![difference], in_flight: false }
 }
 
+/// A charge of a payment for which the provider has another one, named `first`.
+pub fn charged_again(theirs: &ListedCharge, first: &str) -> Difference {
+    Difference {
+        class: DifferenceClass::ChargedTwice,
+        reference: theirs.reference.clone(),
+        provider_reference: theirs.provider_reference.clone(),
+        refund_id: String::new(),
+        ours: first.to_owned(),
+        theirs: summary(theirs),
+    }
+}
+
+/// Judges what the provider lists and is no charge as agreed.
+pub fn compare_unreadable(theirs: &UnreadableCharge) -> Comparison {
+    let difference = Difference {
+        class: DifferenceClass::UnreadableThere,
+        reference: theirs.reference.clone(),
+        provider_reference: theirs.provider_reference.clone(),
+        refund_id: String::new(),
+        ours: String::new(),
+        theirs: theirs.field.to_owned(),
+    };
+    Comparison { differences: vec![difference], in_flight: false }
+}
+
+fn summary(theirs: &ListedCharge) -> String {
+    format!("{} {} {}", word(&theirs.outcome), theirs.amount, theirs.currency)
+}
+
 /// An intent is stored before the provider is asked, so a charge without one is never in flight.
 fn missing_here(theirs: &ListedCharge) -> Comparison {
-    let said = format!("{} {} {}", word(&theirs.outcome), theirs.amount, theirs.currency);
     let difference = Difference {
         class: DifferenceClass::MissingHere,
         reference: theirs.reference.clone(),
         provider_reference: theirs.provider_reference.clone(),
         refund_id: String::new(),
         ours: String::new(),
-        theirs: said,
+        theirs: summary(theirs),
     };
     Comparison { differences: vec![difference], in_flight: false }
 }
@@ -300,6 +335,50 @@ mod tests {
         assert_eq!(found.differences[0].reference, ours.payment.id().to_string());
         for ours in [initiated(), after(Outcome::Pending), after(declined())] {
             assert_eq!(compare_absent(&ours, calm()), Comparison::default(), "no money is claimed");
+        }
+    }
+
+    #[test]
+    fn a_second_charge_of_the_same_payment_is_told_at_any_age_and_instead_of_all_else() {
+        for ours in [after(Outcome::Captured), refunded(), after(declined())] {
+            let theirs = ListedCharge {
+                provider_reference: "ch_2".to_owned(),
+                ..listed(&ours, Outcome::Captured)
+            };
+            assert_eq!(classes(&theirs, &ours), ["charged_twice"]);
+            let young = compare(&theirs, Some(&ours), then() - TimeDelta::seconds(1));
+            let told = &young.differences[0];
+            assert_eq!((told.ours.as_str(), told.provider_reference.as_str()), ("ch_1", "ch_2"));
+            assert_eq!(told.theirs, "captured 19900 CNY");
+        }
+        // Without a reference there is nothing to tell it by.
+        let ours = Booked { payment: initiated().payment, held: 0 };
+        assert_eq!(classes(&listed(&ours, Outcome::Captured), &ours), ["status_differs"]);
+    }
+
+    #[test]
+    fn only_a_capture_in_the_terms_of_the_failed_payment_is_its_surplus() {
+        let failed = after(declined());
+        let fits = listed(&failed, Outcome::Captured);
+        assert!(fits.is_surplus_of(&failed.payment));
+        let refund = |id: String, amount| vec![ListedRefund { id, amount }];
+        let own = failed.payment.id().to_string();
+        let asked_before = ListedCharge { refunds: refund(own.clone(), AMOUNT), ..fits.clone() };
+        assert!(asked_before.is_surplus_of(&failed.payment), "the same refund is asked for again");
+        let foreign = RefundId::generate().to_string();
+        for odd in [
+            ListedCharge { amount: AMOUNT + 1, ..fits.clone() },
+            ListedCharge { currency: "USD".to_owned(), ..fits.clone() },
+            ListedCharge { provider_reference: "ch_2".to_owned(), ..fits.clone() },
+            ListedCharge { outcome: Outcome::Pending, ..fits.clone() },
+            ListedCharge { refunds: refund(foreign, AMOUNT), ..fits.clone() },
+            ListedCharge { refunds: refund(own, AMOUNT - 1), ..fits.clone() },
+        ] {
+            assert!(!odd.is_surplus_of(&failed.payment), "{odd:?}");
+        }
+        for other in [after(Outcome::Captured), surplus(), initiated()] {
+            let theirs = listed(&other, Outcome::Captured);
+            assert!(!theirs.is_surplus_of(&other.payment));
         }
     }
 

@@ -6,7 +6,7 @@
 
 mod compare;
 
-pub use compare::{compare, compare_absent};
+pub use compare::{charged_again, compare, compare_absent, compare_unreadable};
 
 use std::fmt;
 
@@ -23,6 +23,8 @@ pub enum DifferenceClass {
     AmountDiffers,
     /// Another currency was charged.
     CurrencyDiffers,
+    /// The provider has more than one charge for the same payment.
+    ChargedTwice,
     /// The charge came to something else.
     StatusDiffers,
     /// The provider made a refund that does not count as made here.
@@ -33,20 +35,24 @@ pub enum DifferenceClass {
     RefundedTwice,
     /// The records agree, and the ledger says something else.
     LedgerDiffers,
+    /// The provider's record cannot be read, and so was not compared.
+    UnreadableThere,
 }
 
 impl DifferenceClass {
     /// Every class.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::MissingHere,
         Self::MissingThere,
         Self::AmountDiffers,
         Self::CurrencyDiffers,
+        Self::ChargedTwice,
         Self::StatusDiffers,
         Self::RefundMissingHere,
         Self::RefundMissingThere,
         Self::RefundedTwice,
         Self::LedgerDiffers,
+        Self::UnreadableThere,
     ];
 
     /// The name in reports.
@@ -56,11 +62,13 @@ impl DifferenceClass {
             Self::MissingThere => "missing_there",
             Self::AmountDiffers => "amount_differs",
             Self::CurrencyDiffers => "currency_differs",
+            Self::ChargedTwice => "charged_twice",
             Self::StatusDiffers => "status_differs",
             Self::RefundMissingHere => "refund_missing_here",
             Self::RefundMissingThere => "refund_missing_there",
             Self::RefundedTwice => "refunded_twice",
             Self::LedgerDiffers => "ledger_differs",
+            Self::UnreadableThere => "unreadable_there",
         }
     }
 }
@@ -95,6 +103,13 @@ pub struct Booked {
     pub payment: Payment,
     /// What the provider holds of it by the ledger, in minor units.
     pub held: i64,
+}
+
+impl Comparison {
+    /// Whether a difference of this class was found.
+    pub fn tells(&self, class: DifferenceClass) -> bool {
+        self.differences.iter().any(|difference| difference.class == class)
+    }
 }
 
 impl Booked {

@@ -146,9 +146,10 @@ impl ReviewRepository for MySqlBooks {
     async fn list_unreferenced(
         &self,
         after: Option<PaymentId>,
+        since: Option<DateTime<Utc>>,
         limit: u32,
     ) -> Result<Vec<Booked>, PaymentError> {
-        self.repository.list_unreferenced(after, limit).await
+        self.repository.list_unreferenced(after, since, limit).await
     }
 }
 

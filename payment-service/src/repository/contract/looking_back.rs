@@ -33,7 +33,7 @@ pub(super) async fn callbacks_of_an_order_are_listed(books: &dyn Books) {
     assert_eq!(first.ruling, "DUPLICATE");
     assert_eq!(first.received_at, now() + TimeDelta::seconds(1));
     assert_eq!(first.last_received_at, now() + TimeDelta::seconds(3));
-    assert_eq!(books.list_callbacks(filter, 1).await.unwrap(), found[..1]);
+    assert_eq!(books.list_callbacks(filter, 1).await.unwrap(), found[1..], "the latest");
 
     let own = CallbackFilter { user_id: Some(payment.terms().user_id), ..filter };
     assert_eq!(books.list_callbacks(own, 10).await.unwrap(), found);
@@ -107,9 +107,13 @@ pub(super) async fn payments_without_a_reference_are_listed_by_their_ids(books: 
     settled(books, "ch_1", Outcome::Captured).await;
     initiated(books).await;
     expected.sort_unstable();
-    let found = books.list_unreferenced(None, 2).await.unwrap();
+    let found = books.list_unreferenced(None, None, 2).await.unwrap();
     assert_eq!(ids(&found), expected[..2]);
     assert!(found.iter().all(|booked| booked.held == 19_900));
-    let rest = books.list_unreferenced(Some(expected[1]), 2).await.unwrap();
+    let rest = books.list_unreferenced(Some(expected[1]), None, 2).await.unwrap();
     assert_eq!(ids(&rest), expected[2..]);
+    let made_at = found[0].payment.snapshot().created_at;
+    for (since, count) in [(made_at, 3), (made_at + TimeDelta::seconds(1), 0)] {
+        assert_eq!(books.list_unreferenced(None, Some(since), 9).await.unwrap().len(), count);
+    }
 }

@@ -1,6 +1,7 @@
 //! What is kept of payments, read from memory.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::{MemoryPaymentRepository, State};
 use crate::model::{
@@ -57,8 +58,7 @@ impl ReviewRepository for MemoryPaymentRepository {
         receipts.sort_by(|a, b| {
             (a.received_at, &a.id, &a.ruling).cmp(&(b.received_at, &b.id, &b.ruling))
         });
-        receipts.truncate(limit as usize);
-        Ok(receipts)
+        Ok(receipts.split_off(receipts.len().saturating_sub(limit as usize)))
     }
 
     async fn find_booked(&self, ids: &[PaymentId]) -> Result<Vec<Booked>, PaymentError> {
@@ -88,12 +88,14 @@ impl ReviewRepository for MemoryPaymentRepository {
     async fn list_unreferenced(
         &self,
         after: Option<PaymentId>,
+        since: Option<DateTime<Utc>>,
         limit: u32,
     ) -> Result<Vec<Booked>, PaymentError> {
         let state = self.state();
         let wanted = |payment: &&Payment| {
             payment.snapshot().provider_reference.is_none()
                 && after.is_none_or(|after| payment.id() > after)
+                && since.is_none_or(|since| payment.snapshot().created_at >= since)
         };
         let found = state.taken().filter(wanted).take(limit as usize);
         Ok(found.map(|payment| state.booked(payment)).collect())

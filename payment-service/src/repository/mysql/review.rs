@@ -1,7 +1,7 @@
 //! What is kept of payments, read from MySQL or MariaDB.
 
 use async_trait::async_trait;
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::mysql::MySql;
 use sqlx::{FromRow, QueryBuilder};
 use tracing::instrument;
@@ -74,9 +74,10 @@ impl ReviewRepository for MySqlPaymentRepository {
         if let Some(user) = filter.user_id {
             query.push(" AND p.user_id = ").push_bind(user.as_uuid());
         }
-        query.push(" ORDER BY c.received_at, c.callback_id, c.ruling LIMIT ").push_bind(limit);
+        query.push(" ORDER BY c.received_at DESC, c.callback_id DESC, c.ruling DESC LIMIT ");
+        query.push_bind(limit);
         let rows: Vec<ReceiptRow> = query.build_query_as().fetch_all(&self.pool).await?;
-        Ok(rows.into_iter().map(CallbackReceipt::from).collect())
+        Ok(rows.into_iter().rev().map(CallbackReceipt::from).collect())
     }
 
     #[instrument(name = "db.payment.find_booked", skip_all)]
@@ -113,10 +114,14 @@ impl ReviewRepository for MySqlPaymentRepository {
     async fn list_unreferenced(
         &self,
         after: Option<PaymentId>,
+        since: Option<DateTime<Utc>>,
         limit: u32,
     ) -> Result<Vec<Booked>, PaymentError> {
         let mut query = booked("p.provider_reference IS NULL AND p.id > ");
         query.push_bind(after.map_or_else(Uuid::nil, |id| id.as_uuid()));
+        if let Some(since) = since {
+            query.push(" AND p.created_at >= ").push_bind(since.naive_utc());
+        }
         query.push(" AND ").push(TAKEN).push(" ORDER BY p.id LIMIT ").push_bind(limit);
         self.fetch_booked(query).await
     }

@@ -22,7 +22,8 @@ pub struct GetReconciliation {
 pub struct Reconciliation {
     /// Payments and charges that were compared.
     pub compared: u64,
-    /// Of these, how many do not agree yet and are too young for that to be a difference.
+    /// Of these, how many do not agree yet and are too young for that to be a difference, or could
+    /// not be asked about.
     pub in_flight: u64,
     /// Every class, also those without a difference.
     pub classes: Vec<ClassReport>,
@@ -78,7 +79,8 @@ impl Reconciliation {
 }
 
 impl PaymentService {
-    /// Compares a stretch of the provider's ledger with the books. Changes nothing.
+    /// Compares a stretch of the provider's ledger with the books, as long as the caller waits.
+    /// Changes nothing.
     #[instrument(name = "payment.compare_ledgers", skip_all)]
     pub async fn get_reconciliation(
         &self,
@@ -89,11 +91,14 @@ impl PaymentService {
         }
         let review = self.policy.review;
         let mut report = Reconciliation::empty(self.clock.now());
-        let mut cursor = query.after;
+        let (mut cursor, mut looked_at) = (query.after, 0);
         loop {
-            report.add(self.step(cursor).await?, review.examples);
+            let step = self.step(cursor, None).await?;
+            looked_at += step.looked_at;
+            report.add(step, review.examples);
+            let goes_on = looked_at < review.report_max && !self.is_short_of_time();
             match report.next.clone() {
-                Some(next) if report.compared < review.report_max => cursor = next,
+                Some(next) if goes_on => cursor = next,
                 _ => return Ok(report),
             }
         }
@@ -102,17 +107,40 @@ impl PaymentService {
 
 #[cfg(test)]
 mod tests {
+    use chassis::grpc::context::{CallContext, scope};
     use chrono::TimeDelta;
 
     use super::*;
     use crate::client::scripted::Step as Answer;
-    use crate::model::{Outcome, Payment, PaymentId, Reason, RefundId};
+    use crate::model::{ListedCharge, Outcome, Payment, PaymentId, Reason, RefundId};
     use crate::service::RefundPayment;
     use crate::testing::{Bench, callback, create};
 
     async fn report(bench: &Bench, after: Cursor) -> Reconciliation {
         let query = GetReconciliation { actor: Actor::Admin, after };
         bench.service.get_reconciliation(query).await.unwrap()
+    }
+
+    /// What all stretches came to together.
+    struct Whole {
+        compared: u64,
+        differences: u64,
+        stretches: u32,
+    }
+
+    async fn whole(bench: &Bench) -> Whole {
+        let mut whole = Whole { compared: 0, differences: 0, stretches: 0 };
+        let mut after = Cursor::START;
+        loop {
+            let report = report(bench, after).await;
+            whole.compared += report.compared;
+            whole.differences += report.differences();
+            whole.stretches += 1;
+            match report.next {
+                Some(next) => after = Cursor::parse("after", &next.to_string()).unwrap(),
+                None => return whole,
+            }
+        }
     }
 
     /// The classes with differences, and how many there are.
@@ -224,17 +252,109 @@ mod tests {
         for _ in 0..10 {
             captured(&bench).await;
         }
-        let (mut compared, mut after, mut stretches) = (0, Cursor::START, 0);
-        loop {
-            let report = report(&bench, after).await;
-            (compared, stretches) = (compared + report.compared, stretches + 1);
-            match report.next {
-                Some(next) => after = Cursor::parse("after", &next.to_string()).unwrap(),
-                None => break,
+        let whole = whole(&bench).await;
+        // A page of three charges and their three payments ends each; the last charge and its
+        // payment leave room for payments without a reference, of which there are none.
+        assert_eq!((whole.compared, whole.differences, whole.stretches), (10, 0, 4));
+    }
+
+    #[tokio::test]
+    async fn payments_that_the_provider_does_not_list_are_compared_a_page_at_a_time() {
+        let bench = Bench::with_report_max(1);
+        for at in 0..10 {
+            let payment = captured(&bench).await;
+            if at != 4 {
+                bench.provider.forget(payment.id());
             }
         }
-        // The last one asks about payments without a reference, of which there are none.
-        assert_eq!((compared, stretches), (10, 3));
+        age(&bench);
+        let whole = whole(&bench).await;
+        assert_eq!((whole.compared, whole.differences), (10, 9));
+        assert_eq!(whole.stretches, 5, "four pages of payments and an empty one");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_ends_before_its_caller_stops_waiting() {
+        let bench = Bench::new([]);
+        for _ in 0..5 {
+            captured(&bench).await;
+        }
+        for _ in 0..5 {
+            bench.provider.then(Answer::LoseAnswer(Outcome::Captured));
+            let payment = captured(&bench).await;
+            let id = format!("evt_{}", payment.id());
+            let body = callback(&id, "payment.succeeded", &payment).to_string().into_bytes();
+            bench.service.handle_callback(bench.signed(body)).await.unwrap();
+            bench.provider.forget(payment.id());
+        }
+        age(&bench);
+        let patient = whole(&bench).await;
+        assert_eq!((patient.compared, patient.differences, patient.stretches), (10, 5, 1));
+        let reserve = crate::testing::policy().review.reserve;
+        let hasty = scope(CallContext::with_timeout(reserve), whole(&bench)).await;
+        assert_eq!((hasty.compared, hasty.differences), (10, 5), "nothing is left out");
+        // Two pages of charges, and each payment without a reference by itself.
+        assert_eq!(hasty.stretches, 7);
+    }
+
+    #[tokio::test]
+    async fn a_payment_with_two_charges_is_told_once() {
+        let bench = Bench::new([]);
+        let (paid, other) = (captured(&bench).await, captured(&bench).await);
+        bench.provider.then(Answer::LoseAnswer(Outcome::Captured));
+        let unanswered = captured(&bench).await;
+        let twice = [paid.id().to_string(), unanswered.id().to_string()];
+        bench.provider.falsify(move |ledger| {
+            let second = |first: &ListedCharge| ListedCharge {
+                provider_reference: format!("{}_2", first.provider_reference),
+                ..first.clone()
+            };
+            let doubled = ledger.iter().filter(|charge| twice.contains(&charge.reference));
+            let seconds: Vec<_> = doubled.map(second).collect();
+            ledger.extend(seconds);
+        });
+        let young = report(&bench, Cursor::START).await;
+        let class = |class: &&ClassReport| class.class == DifferenceClass::ChargedTwice;
+        let told = young.classes.iter().find(class).unwrap();
+        assert_eq!(told.count, 2, "at any age");
+        let mut examples: Vec<_> = told.examples.iter().map(|one| &one.reference).collect();
+        examples.sort_unstable();
+        let mut expected = [paid.id().to_string(), unanswered.id().to_string()];
+        expected.sort_unstable();
+        assert_eq!(examples, [&expected[0], &expected[1]]);
+        assert!(told.examples.iter().all(|one| one.provider_reference.ends_with("_2")));
+        assert!(told.examples.iter().all(|one| !one.ours.is_empty()));
+        assert_eq!(young.differences(), 2, "{other:?} is not told");
+    }
+
+    #[tokio::test]
+    async fn a_charge_that_cannot_be_read_is_told_and_hides_no_other() {
+        let bench = Bench::new([]);
+        let (spoiled, _) = (captured(&bench).await, captured(&bench).await);
+        bench.provider.spoil(spoiled.id());
+        let foreign = PaymentId::generate();
+        bench.provider.decide(foreign, Outcome::Captured);
+        age(&bench);
+        assert_eq!(found(&bench).await, [("missing_here", 1), ("unreadable_there", 1)]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_missing_leaves_one_payment_open_and_hides_no_other() {
+        let bench = Bench::new([]);
+        let mut settled = Vec::new();
+        for _ in 0..3 {
+            bench.provider.then(Answer::LoseAnswer(Outcome::Captured));
+            let payment = captured(&bench).await;
+            let id = format!("evt_{}", payment.id());
+            let body = callback(&id, "payment.succeeded", &payment).to_string().into_bytes();
+            bench.service.handle_callback(bench.signed(body)).await.unwrap();
+            bench.provider.forget(payment.id());
+            settled.push(payment.id());
+        }
+        bench.provider.spoil(settled[0]);
+        age(&bench);
+        let report = report(&bench, Cursor::START).await;
+        assert_eq!((report.compared, report.in_flight, report.differences()), (3, 1, 2));
     }
 
     #[tokio::test]

@@ -170,7 +170,8 @@ impl PaymentProvider for TrueProvider {
             let behind = world.charges.iter().map(listed).filter(|charge| {
                 after.is_none_or(|after| charge.provider_reference.as_str() > after)
             });
-            Ok(ChargePage { charges: behind.take(limit as usize).collect(), next: None })
+            let charges = behind.take(limit as usize).collect();
+            Ok(ChargePage { charges, ..ChargePage::default() })
         })
         .await
     }

@@ -30,6 +30,8 @@ const RESPONSE_MAX: usize = 64 * 1024;
 pub(crate) enum Damage {
     /// Another status, without a body.
     Status(u16),
+    /// Another status, with this word.
+    Fault(u16, &'static str),
     /// Something that is no JSON.
     Garbage,
     /// Half of the body; then the connection breaks.
@@ -140,6 +142,7 @@ async fn damaged(answer: Response, damage: Damage) -> Response {
     let body = axum::body::to_bytes(answer.into_body(), RESPONSE_MAX).await.unwrap();
     match damage {
         Damage::Status(status) => StatusCode::from_u16(status).unwrap().into_response(),
+        Damage::Fault(status, word) => fault(StatusCode::from_u16(status).unwrap(), word),
         Damage::Garbage => "<html>it works</html>".into_response(),
         Damage::CutOff => {
             let half = Ok(body.slice(..body.len() / 2));
@@ -204,7 +207,7 @@ async fn capture(State(ledger): State<Arc<Ledger>>, Json(asked): Json<Value>) ->
 async fn find(State(ledger): State<Arc<Ledger>>, Path(reference): Path<String>) -> Response {
     match of(&mut lock(&ledger.charges), &reference) {
         Some(charge) => Json(charge.clone()).into_response(),
-        None => fault(StatusCode::NOT_FOUND, "charge_not_found"),
+        None => fault(StatusCode::NOT_FOUND, "unknown_reference"),
     }
 }
 
@@ -215,7 +218,7 @@ async fn refund(
 ) -> Response {
     let mut charges = lock(&ledger.charges);
     let Some(charge) = of(&mut charges, &reference) else {
-        return fault(StatusCode::NOT_FOUND, "charge_not_found");
+        return fault(StatusCode::NOT_FOUND, "unknown_reference");
     };
     if charge["status"] != "captured" {
         return fault(StatusCode::UNPROCESSABLE_ENTITY, "not_captured");

@@ -53,6 +53,9 @@ async fn a_bad_answer_says_neither_that_a_charge_is_known_nor_that_it_is_not() {
     adapter.capture(&charge).await.unwrap();
     for damage in [
         Damage::Status(500),
+        Damage::Status(404),
+        Damage::Fault(404, "not_found"),
+        Damage::Fault(500, "unknown_reference"),
         Damage::Status(422),
         Damage::Garbage,
         Damage::CutOff,
@@ -110,6 +113,36 @@ async fn a_bad_page_is_no_page() {
         fake.damage(damage.clone());
         let answer = adapter.list_charges(None, 10).await;
         assert!(is_unknown(&answer), "{damage:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_does_not_hide_the_others() {
+    let fake = FakeProvider::start().await;
+    let adapter = fake.adapter();
+    let charge = request("pm_ok");
+    adapter.capture(&charge).await.unwrap();
+    let good = adapter.list_charges(None, 10).await.unwrap();
+    let row = |status: &str, reference: &str| {
+        serde_json::json!({
+            "reference": charge.reference, "provider_reference": reference, "amount": 19_900,
+            "currency": "CNY", "status": status, "created_at": "2026-01-02T03:04:05.006Z",
+        })
+    };
+    let fitting = row("captured", "ch_00000000");
+    for (odd, field, reference) in [
+        (row("disputed", "ch_1"), "status", "ch_1"),
+        (row("captured", "two words"), "provider_reference", ""),
+        (serde_json::json!({"provider_reference": "ch_1"}), "form", "ch_1"),
+        (serde_json::json!(17), "form", ""),
+    ] {
+        let rows = serde_json::json!([odd, fitting]);
+        fake.damage(Damage::Member("charges", rows));
+        let page = adapter.list_charges(None, 10).await.unwrap();
+        assert_eq!(page.charges, good.charges);
+        let told = &page.unreadable[0];
+        assert_eq!((told.field, told.provider_reference.as_str()), (field, reference));
+        assert_eq!(page.unreadable.len(), 1);
     }
 }
 
