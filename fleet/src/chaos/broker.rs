@@ -39,6 +39,7 @@ pub async fn publish_poison(fleet: &Fleet, poison: Poison) -> Result<()> {
     Ok(())
 }
 
+/// No two are alike: equal dead letters count as one.
 fn payload(poison: Poison) -> String {
     let event = |data: Value| {
         let id = format!("poison-{}", random::token());
@@ -50,10 +51,10 @@ fn payload(poison: Poison) -> String {
         .to_string()
     };
     match poison {
-        Poison::NoJson => "{\"specversion\": \"1.0\", ".to_owned(),
+        Poison::NoJson => format!("{{\"id\": \"{}\", ", random::token()),
         Poison::WrongTypes => event(json!({"version": "two", "user_id": 7, "order_id": []})),
         Poison::UnknownVersion => event(json!({"version": 1})).replace("\"1.0\"", "\"9.9\""),
-        Poison::Deep => "[".repeat(DEPTH),
+        Poison::Deep => format!("{}\"{}\"", "[".repeat(DEPTH), random::token()),
         Poison::Large => event(json!({"filler": "x".repeat(LARGE)})),
     }
 }
@@ -97,5 +98,8 @@ mod tests {
         assert_eq!(parsed(Poison::UnknownVersion).unwrap()["specversion"], "9.9");
         assert!(parsed(Poison::WrongTypes).unwrap()["data"]["version"].is_string());
         assert!(payload(Poison::Large).len() > LARGE);
+        for poison in [Poison::NoJson, Poison::Deep, Poison::WrongTypes, Poison::UnknownVersion] {
+            assert_ne!(payload(poison), payload(poison), "{poison:?}");
+        }
     }
 }
