@@ -59,14 +59,17 @@ fn payload(poison: Poison) -> String {
     }
 }
 
-/// Messages that wait in the queues of the fleet, dead letters not counted.
-pub async fn waiting(fleet: &Fleet) -> Result<u64> {
+/// Queues of the fleet in which messages wait, dead letters left out.
+pub async fn waiting(fleet: &Fleet) -> Result<Vec<(String, u64)>> {
     let list = call(fleet, Method::GET, "/api/queues/%2f", None).await?;
     let prefix = format!("{}.", fleet.namespace());
-    let is_main = |name: &str| name.starts_with(&prefix) && !name.ends_with(DEAD);
     let queues = list.as_array().context("the broker lists no queues")?;
-    let main = queues.iter().filter(|queue| queue["name"].as_str().is_some_and(is_main));
-    Ok(main.filter_map(|queue| queue["messages"].as_u64()).sum())
+    let own = queues.iter().filter_map(|queue| {
+        let name = queue["name"].as_str()?.strip_prefix(&prefix)?;
+        let messages = queue["messages"].as_u64().filter(|count| *count > 0)?;
+        (!name.ends_with(DEAD)).then(|| (name.to_owned(), messages))
+    });
+    Ok(own.collect())
 }
 
 async fn call(fleet: &Fleet, method: Method, path: &str, body: Option<Value>) -> Result<Value> {

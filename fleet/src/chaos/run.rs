@@ -26,8 +26,8 @@ use crate::ui::Progress;
 const WARM_UP: Duration = Duration::from_secs(3);
 /// How often the supervisor looks.
 const SUPERVISION: Duration = Duration::from_millis(50);
-/// After the faults the fleet has to come to rest within this time.
-const SETTLE_LIMIT: Duration = Duration::from_secs(15);
+/// After the faults the fleet has to come to rest within this time, unless told otherwise.
+pub const REST: Duration = Duration::from_secs(15);
 /// A fleet that missed it is watched so much longer, to see whether it ever comes to rest.
 const OVERTIME: Duration = Duration::from_secs(45);
 /// A client gives up on a reply after this time; the fleet has to answer well before.
@@ -48,6 +48,8 @@ pub struct Options {
     pub faults: Vec<&'static Fault>,
     /// Where the report goes.
     pub report: PathBuf,
+    /// After the faults the fleet has to come to rest within this time.
+    pub rest: Duration,
     /// Who takes the payments.
     pub payments: Payments,
     /// Variables of the services, such as a planted bug.
@@ -59,7 +61,8 @@ impl Options {
     pub fn of_seed(seed: u64, length: Duration, report: PathBuf) -> Self {
         let (faults, settings) = (Vec::new(), Vec::new());
         let payments = Payments::default();
-        Self { seed, length, rate: 20, users: 20, faults, report, payments, settings }
+        let (rate, users, rest) = (20, 20, REST);
+        Self { seed, length, rate, users, faults, report, rest, payments, settings }
     }
 
     /// The schedule that this run follows.
@@ -83,6 +86,9 @@ impl Options {
         if !self.faults.is_empty() {
             let ids: Vec<&str> = self.faults.iter().map(|fault| fault.id).collect();
             let _ = write!(text, " --faults {}", ids.join(","));
+        }
+        if self.rest != REST {
+            let _ = write!(text, " --rest {}", self.rest.as_secs());
         }
         if self.payments == Payments::Simulated {
             text.push_str(" --provider simulated");
@@ -119,8 +125,8 @@ pub async fn run(options: &Options, progress: &Progress) -> Result<Report> {
     let (stop, stopped) = watch::channel(false);
     let step = progress.step("Faults under load");
     let (tally, settled) = tokio::join!(
-        load.run(stopped, SETTLE_LIMIT + OVERTIME),
-        course(&mut arena, &schedule, stop),
+        load.run(stopped, options.rest + OVERTIME),
+        course(&mut arena, (&schedule, options.rest), stop),
     );
     step.done(&format!("{} faults, {} deaths", schedule.episodes.len(), arena.deaths.len()));
     let step = progress.step("Reading and auditing");
@@ -133,20 +139,20 @@ pub async fn run(options: &Options, progress: &Progress) -> Result<Report> {
 /// The faults, from the warm-up to rest. Always ends the load.
 async fn course(
     arena: &mut Arena,
-    schedule: &Schedule,
+    (schedule, rest): (&Schedule, Duration),
     stop: watch::Sender<bool>,
 ) -> Result<Result<Duration, Standing>> {
     let outcome = strike(arena, schedule).await;
     stop.send_replace(true);
     outcome?;
-    let settled = Standing::settle(&arena.fleet, arena.provider.as_ref(), SETTLE_LIMIT).await?;
+    let settled = Standing::settle(&arena.fleet, arena.provider.as_ref(), rest).await?;
     if let Err(left) = &settled {
         let late = Standing::settle(&arena.fleet, arena.provider.as_ref(), OVERTIME).await?;
         let end = match late {
             Ok(_) => "done later".to_owned(),
             Err(still) => format!("never done: {still}"),
         };
-        let limit = format!("{} s", SETTLE_LIMIT.as_secs());
+        let limit = format!("{} s", rest.as_secs());
         let detail = format!("left after {limit}: {left}; {end}");
         arena.violations.push(Violation::new("the fleet comes to rest", limit, detail));
     }
@@ -205,7 +211,7 @@ async fn conclude(
         arrivals: tally.arrivals,
         dropped: tally.dropped,
         settled_ms: settled.and_then(|time| u64::try_from(time.as_millis()).ok()),
-        settle_limit_ms: u64::try_from(SETTLE_LIMIT.as_millis()).unwrap_or(u64::MAX),
+        settle_limit_ms: u64::try_from(options.rest.as_millis()).unwrap_or(u64::MAX),
         audit: judged.audit,
         violations,
     })

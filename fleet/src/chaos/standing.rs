@@ -44,7 +44,7 @@ const COUNTS: [(&str, &str, &str); 10] = [
 
 /// What is left to do, by name; empty when the fleet is at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing(pub Vec<(&'static str, u64)>);
+pub struct Standing(pub Vec<(String, u64)>);
 
 impl Standing {
     /// Looks at the schemas, the queues and the provider.
@@ -57,15 +57,19 @@ impl Standing {
                 _ => fleet.database(service).await?,
             };
             let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut open).await?;
-            left.push((what, u64::try_from(count).unwrap_or_default()));
+            left.push((what.to_owned(), u64::try_from(count).unwrap_or_default()));
             connection = Some((service, open));
         }
         if let Some((_, open)) = connection {
             open.close().await?;
         }
-        left.push(("messages in queues", broker::waiting(fleet).await?));
+        let waiting = broker::waiting(fleet).await?.into_iter();
+        left.extend(waiting.map(|(queue, count)| (format!("messages to {queue}"), count)));
         if let Some(provider) = provider {
-            left.push(("callbacks of the provider", provider.pending_callbacks().await?));
+            left.push((
+                "callbacks of the provider".to_owned(),
+                provider.pending_callbacks().await?,
+            ));
         }
         left.retain(|(_, count)| *count > 0);
         Ok(Self(left))

@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// Only these faults, such as F01,F15
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
+    /// Seconds in which the fleet has to come to rest after the faults
+    #[arg(long, default_value_t = run::REST.as_secs())]
+    rest: u64,
     /// Calls that arrive in a second
     #[arg(long, default_value_t = 20)]
     rate: u32,
@@ -114,6 +117,7 @@ fn options(args: &Args, layout: &Layout) -> Result<Options> {
         users: args.users.max(1),
         faults: faults(&args.faults)?,
         report: args.report.clone().unwrap_or(report),
+        rest: Duration::from_secs(args.rest),
         payments: args.provider,
         settings: settings(&args.settings)?,
     })

@@ -28,7 +28,7 @@ use crate::harness::Fleet;
 use crate::ui::{self, Progress};
 
 /// How long the fleet may take to come to rest after the last kill.
-const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+const SETTLE_LIMIT: Duration = Duration::from_mins(1);
 /// A client gives up on a reply after this time.
 const CLIENT_PATIENCE: Duration = Duration::from_millis(setup::REQUEST_LIMIT_MS * 2);
 const USERS: usize = 4;
