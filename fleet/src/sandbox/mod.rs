@@ -6,7 +6,7 @@
 //! method ([`method`]) and on a script ([`script`]) that can be changed at run time.
 //!
 //! Reading order: [`charge`] and [`entry`] are the words, [`book`] what they add up to, [`journal`]
-//! and [`ledger`] how that is kept; `http` is the API, `courier` delivers; [`client`] is the other
+//! and [`ledger`] how that is kept; `http` is the API, `courier` delivers; `client` is the other
 //! side. `docs/PROVIDER.md` describes the API.
 
 pub mod book;
