@@ -3,6 +3,7 @@
 //! The numbers are those of `docs/CHAOS.md`. What a single machine without special rights cannot do
 //! is listed with the reason, so that the gaps are known.
 
+mod points;
 mod table;
 
 pub use self::table::ALL;

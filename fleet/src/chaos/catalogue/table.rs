@@ -1,6 +1,7 @@
 //! The catalogue itself: a line per fault.
 
 use super::super::act::Does;
+use super::points::{NOTIFY, ORDER, PAYMENT, RELAY};
 use super::{Fault, Kind, Means};
 
 const fn fault(
@@ -15,34 +16,6 @@ const fn fault(
 const RESTART: &str = "the supervisor starts it again";
 const PASS: &str = "the proxy passes again";
 const START: &str = "it is started again";
-
-/// Points of order-service.
-const ORDER: &[&str] = &[
-    "order.place.before_insert",
-    "order.place.before_commit",
-    "order.place.committed",
-    "order.pay.before_call",
-    "order.pay.in_call",
-    "order.pay.answered",
-    "order.settled",
-    "order.answer.stored",
-    "order.cancel.before_commit",
-    "order.cancel.committed",
-    "order.expire.before_commit",
-    "order.refund.committed",
-    "order.refund.answered",
-];
-const PAYMENT: &[&str] = &[
-    "payment.intent.committed",
-    "payment.capture.answered",
-    "payment.settled",
-    "payment.callback.before_commit",
-    "payment.callback.committed",
-    "payment.refund.committed",
-    "payment.refund.answered",
-];
-const NOTIFY: &[&str] = &["consumer.received", "notify.before_commit", "consumer.committed"];
-const RELAY: &[&str] = &["outbox.claimed", "outbox.published", "outbox.confirmed"];
 
 /// Every fault of the catalogue.
 pub const ALL: &[Fault] = &[
