@@ -44,6 +44,10 @@ pub enum Act {
     Database(Database),
     /// Redis forgets everything.
     FlushCache,
+    /// The sandbox provider is killed.
+    KillProvider,
+    /// It is started again, at the same address with the same ledger.
+    StartProvider,
     /// The sandbox provider follows another script.
     Script {
         /// The script; an empty object means no faults.
@@ -90,6 +94,10 @@ pub enum Link {
     Consul,
     /// To the gRPC port of every process of a service.
     Grpc(&'static str),
+    /// From payment-service to the sandbox provider.
+    Provider,
+    /// From the sandbox provider, with its callbacks, to every gateway.
+    Callbacks,
 }
 
 /// What a link does; see [`Mode`], which it becomes.
@@ -194,6 +202,8 @@ impl fmt::Display for Act {
             Self::Broker(what) => write!(f, "broker: {what:?}"),
             Self::Database(what) => write!(f, "database: {what:?}"),
             Self::FlushCache => f.write_str("redis: flush"),
+            Self::KillProvider => f.write_str("kill the provider"),
+            Self::StartProvider => f.write_str("start the provider"),
             Self::Script { script } => write!(f, "provider: {script}"),
         }
     }

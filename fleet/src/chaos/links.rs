@@ -26,6 +26,11 @@ pub fn all() -> Vec<Link> {
     links.chain([Link::Redis, Link::Consul]).collect()
 }
 
+/// The links that a fleet with a sandbox provider has besides.
+pub fn of_provider() -> [Link; 2] {
+    [Link::Provider, Link::Callbacks]
+}
+
 /// Makes a link do something.
 pub fn set(fleet: &Fleet, link: Link, does: Does) -> Result<()> {
     let one = |link| -> Result<()> {
@@ -37,6 +42,9 @@ pub fn set(fleet: &Fleet, link: Link, does: Does) -> Result<()> {
         Link::Amqp(service) => one(harness::Link::Amqp(service)),
         Link::Redis => one(harness::Link::Redis),
         Link::Consul => one(harness::Link::Consul),
+        Link::Provider => one(harness::Link::Provider),
+        Link::Callbacks => (0..fleet.replica_count(Service::GATEWAY))
+            .try_for_each(|replica| one(harness::Link::Callbacks(replica))),
         Link::Grpc(service) => (0..fleet.replica_count(service))
             .try_for_each(|replica| one(harness::Link::Grpc(service, replica))),
     }

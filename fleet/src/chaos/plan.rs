@@ -77,6 +77,7 @@ impl Plan<'_> {
             Means::LocksHeld => self.locks(),
             Means::CacheFlushed => self.first(Act::FlushCache),
             Means::Provider(scripts) => self.script(scripts),
+            Means::ProviderKilled => self.pulses(&Act::KillProvider, &Act::StartProvider),
             Means::LeftOut(_) => {}
         }
     }
@@ -187,6 +188,8 @@ impl Plan<'_> {
             Kind::Payment => vec![Link::Grpc(PAYMENT)],
             Kind::Redis => vec![Link::Redis],
             Kind::Consul => vec![Link::Consul],
+            Kind::Provider => vec![Link::Provider],
+            Kind::Callbacks => vec![Link::Callbacks],
         };
         let Some(does) = self.draw.pick(does).copied() else { return };
         // Lost replies end with a reset when the link passes again: in short pulses the caller
@@ -245,7 +248,7 @@ mod tests {
     #[test]
     fn a_link_that_misbehaves_passes_in_the_end() {
         for seed in 0..50 {
-            for id in ["F12", "F15", "F17", "F18", "F24", "F26", "F35", "F42"] {
+            for id in ["F12", "F15", "F17", "F18", "F24", "F26", "F29d", "F33", "F35", "F42"] {
                 let all = drawn(id, seed);
                 let of = |wanted: Link, timed: &Timed| match timed.act {
                     Act::Link { link, does } if link == wanted => Some(does),
@@ -271,6 +274,11 @@ mod tests {
             for id in ["F01", "F05", "F06", "F27"] {
                 balance(id, |act| matches!(act, Act::Kill(_)), |act| matches!(act, Act::Start(_)));
             }
+            balance(
+                "F29c",
+                |act| matches!(act, Act::KillProvider),
+                |act| matches!(act, Act::StartProvider),
+            );
             balance("F07", |act| matches!(act, Act::Freeze(_)), |act| matches!(act, Act::Thaw(_)));
         }
     }

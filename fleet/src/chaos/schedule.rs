@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::act::Act;
-use super::catalogue::{self, Fault, Means};
+use super::catalogue::{self, Fault};
 use super::draw::Draw;
 use super::plan;
 
@@ -136,7 +136,7 @@ fn favoured(wish: &Wish, mut draw: Draw) -> Vec<(&'static Fault, u64)> {
 }
 
 fn is_usable(fault: &Fault, wish: &Wish) -> bool {
-    fault.means.is_possible() && (wish.sandbox || !matches!(fault.means, Means::Provider(_)))
+    fault.means.is_possible() && (wish.sandbox || !fault.means.needs_sandbox())
 }
 
 struct Lane<'a> {

@@ -25,6 +25,8 @@ pub enum Link {
     Grpc(&'static str, usize),
     /// From payment-service to the sandbox provider.
     Provider,
+    /// From the sandbox provider to one gateway, which takes its callbacks.
+    Callbacks(usize),
 }
 
 /// All proxies of a fleet.

@@ -53,12 +53,16 @@ pub(super) async fn start(
     if !options.has_sandbox_provider() {
         return Ok(None);
     }
-    let plan = Plan {
-        program: binaries.join("ehub"),
-        gateways: gateway_ports(options, seats)?,
-        decided_after: DECIDED_AFTER,
-        seed: 0,
-    };
+    let mut gateways = gateway_ports(options, seats)?;
+    if options.is_proxied() {
+        for (replica, port) in gateways.iter_mut().enumerate() {
+            let proxy = Proxy::start(*port).await?;
+            *port = proxy.port();
+            proxies.insert(Link::Callbacks(replica), proxy);
+        }
+    }
+    let plan =
+        Plan { program: binaries.join("ehub"), gateways, decided_after: DECIDED_AFTER, seed: 0 };
     let provider = SandboxProcess::start(&plan, layout).await?;
     let mut url = provider.url().to_owned();
     if options.is_proxied() {

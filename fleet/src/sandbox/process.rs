@@ -115,9 +115,14 @@ impl SandboxProcess {
         Ok(())
     }
 
-    /// Starts it again, at the same address with the same ledger, and waits until it serves.
+    /// Starts it again, at the same address with the same ledger; who waits for it waits later.
+    pub fn launch(&mut self) -> Result<()> {
+        self.process.start_again()
+    }
+
+    /// Starts it again and waits until it serves.
     pub async fn restart(&mut self) -> Result<()> {
-        self.process.start_again()?;
+        self.launch()?;
         self.ready().await
     }
 
@@ -136,7 +141,8 @@ impl SandboxProcess {
         &mut self.process
     }
 
-    async fn ready(&mut self) -> Result<()> {
+    /// Waits until it serves.
+    pub async fn ready(&mut self) -> Result<()> {
         let client = self.client.clone();
         let is_alive = || {
             let client = client.clone();

@@ -24,7 +24,12 @@ impl Arena {
         self.fleet.broker()?.ready().await?;
         let calm = self.fleet.broker()?.control(&["set_vm_memory_high_watermark", "0.4"])?;
         calm.done().await.context("the alarm of the broker stays")?;
-        if let Some(provider) = &self.provider {
+        if let Some(provider) = self.provider.clone() {
+            for link in links::of_provider() {
+                links::set(&self.fleet, link, Does::Pass)?;
+            }
+            self.start_provider()?;
+            self.fleet.provider_mut()?.ready().await?;
             provider.follow(&serde_json::json!({})).await?;
         }
         self.revive().await

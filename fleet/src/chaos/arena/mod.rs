@@ -118,6 +118,8 @@ impl Arena {
             Act::Broker(what) => self.broker(*what).await?,
             Act::Database(what) => self.database(*what).await?,
             Act::FlushCache => links::flush_redis(&self.fleet).await?,
+            Act::KillProvider => self.kill_provider()?,
+            Act::StartProvider => self.start_provider()?,
             Act::Script { script } => {
                 let provider = self.provider.as_ref();
                 provider.context("there is no sandbox provider")?.follow(script).await?;
@@ -228,6 +230,18 @@ impl Arena {
             }
         }
         Ok(())
+    }
+
+    fn kill_provider(&mut self) -> Result<()> {
+        self.fleet.provider_mut()?.kill()?;
+        let (at_ms, how) = (self.elapsed_ms(), "SIGKILL".to_owned());
+        self.deaths.push(Death { at_ms, process: "provider".to_owned(), how });
+        Ok(())
+    }
+
+    fn start_provider(&mut self) -> Result<()> {
+        let provider = self.fleet.provider_mut()?;
+        if provider.process().is_running() { Ok(()) } else { provider.launch() }
     }
 
     fn start_broker(&mut self) -> Result<()> {

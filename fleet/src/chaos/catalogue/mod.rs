@@ -59,6 +59,8 @@ pub enum Means {
     CacheFlushed,
     /// The provider misbehaves as one of these scripts says.
     Provider(&'static [&'static str]),
+    /// The provider is killed and started, again and again.
+    ProviderKilled,
     /// It cannot be made here; the text says why, and what covers it instead.
     LeftOut(&'static str),
 }
@@ -76,6 +78,10 @@ pub enum Kind {
     Consul,
     /// Callers to a service.
     Grpc,
+    /// payment-service to the provider.
+    Provider,
+    /// The provider to the gateways, with its callbacks.
+    Callbacks,
     /// Callers to payment-service alone, which only order-service and the gateway call.
     Payment,
 }
@@ -97,9 +103,16 @@ impl Means {
             Self::Links(Kind::Redis, _) | Self::CacheFlushed => "cache",
             Self::Links(Kind::Consul, _) => "registry",
             Self::Links(Kind::Grpc | Kind::Payment, _) => "calls",
-            Self::Provider(_) => "provider",
+            Self::Provider(_)
+            | Self::ProviderKilled
+            | Self::Links(Kind::Provider | Kind::Callbacks, _) => "provider",
             Self::LeftOut(_) => "none",
         }
+    }
+
+    /// Whether it needs the provider that is a process of its own.
+    pub fn needs_sandbox(&self) -> bool {
+        self.ground() == "provider"
     }
 
     /// Whether this machine can make it.

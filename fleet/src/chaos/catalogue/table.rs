@@ -13,6 +13,11 @@ const fn fault(
     Fault { id, name, how, heal, means }
 }
 
+/// The provider misbehaves as a script says.
+const fn script(id: &'static str, name: &'static str, scripts: &'static [&'static str]) -> Fault {
+    fault(id, name, ["script of the sandbox", "an empty script"], Means::Provider(scripts))
+}
+
 const RESTART: &str = "the supervisor starts it again";
 const PASS: &str = "the proxy passes again";
 const START: &str = "it is started again";
@@ -177,45 +182,40 @@ pub const ALL: &[Fault] = &[
         ["SIGKILL, and no start for a while", START],
         Means::Away(&["order-service", "payment-service", "notify-service"]),
     ),
-    fault(
+    script(
         "F28",
         "the provider is slow",
-        ["script of the sandbox", "an empty script"],
-        Means::Provider(&[
-            r#"{"latency_ms": 500}"#,
-            r#"{"latency_ms": 2000}"#,
-            r#"{"latency_ms": 5000}"#,
-        ]),
+        &[r#"{"latency_ms": 500}"#, r#"{"latency_ms": 2000}"#, r#"{"latency_ms": 5000}"#],
     ),
-    fault(
+    script(
         "F29",
         "the provider fails, half the time or always",
-        ["script of the sandbox", "an empty script"],
-        Means::Provider(&[r#"{"error_percent": 50}"#, r#"{"error_percent": 100}"#]),
+        &[r#"{"error_percent": 50}"#, r#"{"error_percent": 100}"#],
     ),
-    fault(
-        "F30",
-        "callbacks arrive many times",
-        ["script of the sandbox", "an empty script"],
-        Means::Provider(&[r#"{"duplicate_percent": 100}"#]),
+    script(
+        "F29b",
+        "the answer to a request at the provider is lost",
+        &[r#"{"lost_answer_percent": 50}"#],
     ),
+    fault("F29c", "the provider crashes", ["SIGKILL to the sandbox", START], Means::ProviderKilled),
     fault(
-        "F31",
-        "callbacks arrive in another order",
-        ["script of the sandbox", "an empty script"],
-        Means::Provider(&[r#"{"reorder_percent": 100}"#]),
+        "F29d",
+        "the provider cannot be reached, or answers into the void",
+        ["proxy refuses, forwards nothing, or swallows replies", PASS],
+        Means::Links(Kind::Provider, &[Does::Refuse, Does::Blackhole, Does::LoseReplies]),
     ),
-    fault(
+    script("F30", "callbacks arrive many times", &[r#"{"duplicate_percent": 100}"#]),
+    script("F31", "callbacks arrive in another order", &[r#"{"reorder_percent": 100}"#]),
+    script(
         "F32",
         "callbacks arrive late or never",
-        ["script of the sandbox", "an empty script"],
-        Means::Provider(&[r#"{"delay_ms": 3000}"#, r#"{"lose_percent": 100}"#]),
+        &[r#"{"delay_ms": 3000}"#, r#"{"lose_percent": 100}"#],
     ),
     fault(
         "F33",
-        "the answer to a request at the provider is lost",
-        ["script of the sandbox", "an empty script"],
-        Means::Provider(&[r#"{"lost_answer_percent": 50}"#]),
+        "the reply to a callback is lost",
+        ["proxy before the gateways swallows replies", PASS],
+        Means::Links(Kind::Callbacks, &[Does::LoseReplies]),
     ),
     fault(
         "F34",
