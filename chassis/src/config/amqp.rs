@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use super::Secret;
 
+/// What RabbitMQ 4 itself takes for a quorum queue that names no limit.
+const DELIVERY_LIMIT: u32 = 20;
+
 /// The RabbitMQ broker and how this service consumes from it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,7 +23,8 @@ pub struct AmqpConfig {
     pub batch_max: usize,
     /// Longest wait for a batch to fill.
     pub batch_wait_ms: u64,
-    /// Redeliveries after which a message becomes a dead letter.
+    /// Redeliveries after which a message becomes a dead letter. Each crash of a consumer costs what
+    /// it held one of them.
     pub delivery_limit: u32,
     /// Longest attempt to connect.
     pub connect_timeout_ms: u64,
@@ -60,7 +64,7 @@ impl Default for AmqpConfig {
             prefetch: 200,
             batch_max: 100,
             batch_wait_ms: 20,
-            delivery_limit: 5,
+            delivery_limit: DELIVERY_LIMIT,
             connect_timeout_ms: 5_000,
             confirm_timeout_ms: 5_000,
             retry_backoff_max_ms: 10_000,
