@@ -344,25 +344,3 @@ async fn consuming_goes_on_after_a_broken_connection() {
     drop(publisher);
     test.finish(&[NAME]).await;
 }
-
-#[tokio::test]
-#[ignore = "needs RabbitMQ: cargo ehub test"]
-async fn a_backlog_is_applied_in_full_batches() {
-    let test = TestBroker::new();
-    test.subscribe(NAME, &["order.*"]).await;
-    for block in 0..10 {
-        let events = messages(block * 100..(block + 1) * 100);
-        let results = test.broker().publisher().publish(&events).await;
-        assert!(results.iter().all(Result::is_ok), "{results:?}");
-    }
-    let handler = Recorder::new(|_| Ok(()));
-    let (config, stop) = (test.config(), CancellationToken::new());
-    let consume = test.broker().consume(NAME, &["order.*"], handler.clone(), &config, stop.clone());
-    let task = tokio::spawn(consume);
-    eventually("all events", || async { handler.applied().len() == 1_000 }).await;
-    let calls = handler.calls();
-    assert!(calls.len() <= 20, "{} batches of at most 100", calls.len());
-    stop.cancel();
-    task.await.unwrap();
-    test.finish(&[NAME]).await;
-}
