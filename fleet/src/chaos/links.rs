@@ -16,19 +16,16 @@ use crate::services::Service;
 /// How long a side door may take: a server that another fault holds up answers to nobody.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Every link that an act may name.
-pub fn all() -> Vec<Link> {
+/// Every link that an act may name in this fleet; those of the sandbox provider exist with it.
+pub fn all(fleet: &Fleet) -> Vec<Link> {
     let services = || Service::ALL.iter().map(|service| service.name);
     let stores = Service::ALL.iter().filter(|one| one.schema.is_some()).map(|one| one.name);
     let called = services().filter(|name| *name != Service::GATEWAY);
     let amqp = stores.clone().map(Link::Amqp);
     let links = stores.map(Link::Mysql).chain(amqp).chain(called.map(Link::Grpc));
+    let of_provider = fleet.provider().map(|_| [Link::Provider, Link::Callbacks]);
+    let links = links.chain(of_provider.into_iter().flatten());
     links.chain([Link::Redis, Link::Consul]).collect()
-}
-
-/// The links that a fleet with a sandbox provider has besides.
-pub fn of_provider() -> [Link; 2] {
-    [Link::Provider, Link::Callbacks]
 }
 
 /// Makes a link do something.

@@ -14,7 +14,7 @@ impl Arena {
     /// all of them are ready.
     pub async fn heal(&mut self) -> Result<()> {
         self.background.shutdown().await;
-        for link in links::all() {
+        for link in links::all(&self.fleet) {
             links::set(&self.fleet, link, Does::Pass)?;
         }
         self.fleet.database_server()?.thaw();
@@ -25,9 +25,6 @@ impl Arena {
         let calm = self.fleet.broker()?.control(&["set_vm_memory_high_watermark", "0.4"])?;
         calm.done().await.context("the alarm of the broker stays")?;
         if let Some(provider) = self.provider.clone() {
-            for link in links::of_provider() {
-                links::set(&self.fleet, link, Does::Pass)?;
-            }
             self.start_provider()?;
             self.fleet.provider_mut()?.ready().await?;
             provider.follow(&serde_json::json!({})).await?;

@@ -9,6 +9,9 @@ mod table;
 pub use self::table::ALL;
 use super::act::Does;
 
+/// The ground of everything that happens to the provider.
+const PROVIDER: &str = "provider";
+
 /// A fault.
 #[derive(Debug)]
 pub struct Fault {
@@ -105,14 +108,14 @@ impl Means {
             Self::Links(Kind::Grpc | Kind::Payment, _) => "calls",
             Self::Provider(_)
             | Self::ProviderKilled
-            | Self::Links(Kind::Provider | Kind::Callbacks, _) => "provider",
+            | Self::Links(Kind::Provider | Kind::Callbacks, _) => PROVIDER,
             Self::LeftOut(_) => "none",
         }
     }
 
-    /// Whether it needs the provider that is a process of its own.
+    /// Whether it needs the provider that is a process of its own: whatever has its ground there.
     pub fn needs_sandbox(&self) -> bool {
-        self.ground() == "provider"
+        self.ground() == PROVIDER
     }
 
     /// Whether this machine can make it.
