@@ -50,7 +50,7 @@ mod migrate;
 mod pool;
 mod transaction;
 
-pub use arity::chunks;
+pub use arity::{chunks, push_list};
 pub use error::{DbError, violated_key};
 pub use migrate::{MigrationError, connect_and_migrate};
 pub use pool::{Pool, connect};

@@ -57,7 +57,9 @@ contract!(
     of_preferences_put_at_once_one_stands_whole,
     preferences_leave_the_language_to_whoever_tells_it,
     more_rows_than_one_statement_takes_are_recorded,
+    many_recipients_are_found_at_once,
     deliveries_are_counted_by_event_and_listed_by_version,
+    many_aggregates_are_remembered_at_once,
     old_arrivals_are_forgotten_in_portions,
     what_is_forgotten_moves_the_beginning_of_memory_on,
     a_death_is_buried_once_and_listed_without_its_payload,
@@ -182,6 +184,28 @@ async fn more_rows_than_one_statement_takes_are_recorded(repository: &impl Repos
     assert_eq!(listed(repository, inbox(user)).await.len(), 90);
 }
 
+async fn many_recipients_are_found_at_once(repository: &impl Repository) {
+    let users: Vec<_> = (0..103).map(|_| UserId::generate()).collect();
+    let introduced = users.iter().map(|user_id| Introduction {
+        user_id: *user_id,
+        locale: Locale::ZhCn,
+        version: 1,
+    });
+    repository.record(&[], &introduced.collect::<Vec<_>>(), &[]).await.unwrap();
+    let muted = Preferences::from_muted([(Topic::OrderPaid, Channel::InApp)]);
+    for user in [users[0], users[102]] {
+        repository.put_preferences(user, &muted).await.unwrap();
+    }
+    for count in [1, 2, 5, 103] {
+        let known = repository.recipients(&users[..count]).await.unwrap();
+        assert_eq!(known.len(), count);
+        assert!(known.values().all(|recipient| recipient.locale == Locale::ZhCn));
+        assert_eq!(known[&users[0]].preferences, muted);
+    }
+    let known = repository.recipients(&users).await.unwrap();
+    assert_eq!(known.values().filter(|recipient| recipient.preferences == muted).count(), 2);
+}
+
 fn arrival(subject: u128, version: u64, at: DateTime<Utc>) -> Arrival {
     let subject = Uuid::from_u128(subject);
     Arrival {
@@ -222,6 +246,17 @@ async fn deliveries_are_counted_by_event_and_listed_by_version(repository: &impl
     let counted = BTreeMap::from([(1, 3), (2, 1), (3, 1)]);
     assert_eq!(memory.deliveries, BTreeMap::from([(Uuid::from_u128(1), counted)]));
     assert!(repository.memory(&[]).await.unwrap().deliveries.is_empty());
+}
+
+async fn many_aggregates_are_remembered_at_once(repository: &impl Repository) {
+    let all: Vec<_> = (1..=103).map(|subject| arrival(subject, 1, now())).collect();
+    repository.record(&[], &[], &all).await.unwrap();
+    let subjects: Vec<_> = all.iter().map(|arrival| arrival.subject).collect();
+    for count in [1, 2, 5, 103] {
+        let memory = repository.memory(&subjects[..count]).await.unwrap();
+        let expected = subjects[..count].iter().map(|id| (*id, BTreeMap::from([(1, 1)])));
+        assert_eq!(memory.deliveries, expected.collect());
+    }
 }
 
 async fn old_arrivals_are_forgotten_in_portions(repository: &impl Repository) {

@@ -6,6 +6,7 @@
 //! limit then counts. A panic is returned after one pause. Held events do not hold up others.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,6 +38,19 @@ enum Failure {
     Retry(anyhow::Error),
     Poison(String),
     Panic(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry(error) => {
+                let reason: &(dyn std::error::Error + 'static) = error.as_ref();
+                Chain(reason).fmt(f)
+            }
+            Self::Poison(reason) => f.write_str(reason),
+            Self::Panic(message) => write!(f, "panicked: {message}"),
+        }
+    }
 }
 
 /// What becomes of a held event when its pause is over.
@@ -102,7 +116,15 @@ impl Applier {
         match self.call(&batch.envelopes).await {
             Ok(()) => self.acknowledge(&batch.tickets).await,
             Err(failure) if batch.len() > 1 => {
-                tracing::debug!(?failure, "batch failed, events are applied one by one");
+                // Correct, and slow: whoever sees it often has a handler that fails on batches.
+                tracing::warn!(
+                    messaging.queue = %self.queue,
+                    messaging.batch.message_count = batch.len(),
+                    error = %failure,
+                    "batch failed, events are applied one by one"
+                );
+                metrics::counter!("eh_consumer_batches_split_total", "queue" => self.queue.clone())
+                    .increment(1);
                 self.apply_singly(batch).await
             }
             Err(failure) => {

@@ -57,14 +57,16 @@ impl NotificationRepository for MySqlRepository {
         &self,
         users: &[UserId],
     ) -> Result<HashMap<UserId, Recipient>, NotifyError> {
+        if users.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let users: Vec<Uuid> = users.iter().map(|user| user.as_uuid()).collect();
         let mut known = HashMap::<UserId, Recipient>::new();
-        for chunk in db::chunks(users) {
-            for (user, locale, version) in self.locales(chunk).await? {
-                known.insert(user, Recipient { locale, version, ..Recipient::default() });
-            }
-            for (user, muted) in self.muted(chunk).await? {
-                known.entry(user).or_default().preferences = Preferences::from_muted(muted);
-            }
+        for (user, locale, version) in self.locales(&users).await? {
+            known.insert(user, Recipient { locale, version, ..Recipient::default() });
+        }
+        for (user, muted) in self.muted(&users).await? {
+            known.entry(user).or_default().preferences = Preferences::from_muted(muted);
         }
         Ok(known)
     }
@@ -151,11 +153,11 @@ impl NotificationRepository for MySqlRepository {
 }
 
 impl MySqlRepository {
-    async fn locales(&self, users: &[UserId]) -> Result<Vec<(UserId, Locale, u64)>, NotifyError> {
+    async fn locales(&self, users: &[Uuid]) -> Result<Vec<(UserId, Locale, u64)>, NotifyError> {
         let mut sql = QueryBuilder::<MySql>::new(
-            "SELECT user_id, locale, version FROM recipients WHERE user_id IN ",
+            "SELECT user_id, locale, version FROM recipients WHERE user_id IN (",
         );
-        push_users(&mut sql, users);
+        db::push_list(&mut sql, users);
         let rows: Vec<(Uuid, String, u64)> = sql.build_query_as().fetch_all(&self.pool).await?;
         let told = |(user, tag, version): (Uuid, String, u64)| {
             (UserId::from_uuid(user), Locale::from_tag(&tag), version)
@@ -165,12 +167,12 @@ impl MySqlRepository {
 
     async fn muted(
         &self,
-        users: &[UserId],
+        users: &[Uuid],
     ) -> Result<HashMap<UserId, Vec<(Topic, Channel)>>, NotifyError> {
         let mut sql = QueryBuilder::<MySql>::new(
-            "SELECT user_id, event, channel FROM muted WHERE user_id IN ",
+            "SELECT user_id, event, channel FROM muted WHERE user_id IN (",
         );
-        push_users(&mut sql, users);
+        db::push_list(&mut sql, users);
         let rows: Vec<(Uuid, String, String)> = sql.build_query_as().fetch_all(&self.pool).await?;
         let mut muted = HashMap::<_, Vec<_>>::new();
         for (user, event, channel) in rows {
@@ -180,14 +182,6 @@ impl MySqlRepository {
         }
         Ok(muted)
     }
-}
-
-fn push_users(sql: &mut QueryBuilder<MySql>, users: &[UserId]) {
-    sql.push_tuples([users], |mut tuple, users| {
-        for user in users {
-            tuple.push_bind(user.as_uuid());
-        }
-    });
 }
 
 async fn introduce(

@@ -119,15 +119,11 @@ impl ReceiptRepository for MySqlRepository {
     #[instrument(name = "db.receipts.memory", skip_all)]
     async fn memory(&self, subjects: &[Uuid]) -> Result<Memory, NotifyError> {
         let mut deliveries = BTreeMap::<Uuid, BTreeMap<u64, u32>>::new();
-        for chunk in db::chunks(subjects) {
+        if !subjects.is_empty() {
             let mut sql = QueryBuilder::<MySql>::new(
-                "SELECT subject, version, deliveries FROM event_receipts WHERE subject IN ",
+                "SELECT subject, version, deliveries FROM event_receipts WHERE subject IN (",
             );
-            sql.push_tuples([chunk], |mut tuple, subjects| {
-                for subject in subjects {
-                    tuple.push_bind(*subject);
-                }
-            });
+            db::push_list(&mut sql, subjects);
             let rows: Vec<(Uuid, u64, u32)> = sql.build_query_as().fetch_all(&self.pool).await?;
             for (subject, version, count) in rows {
                 deliveries.entry(subject).or_default().insert(version, count);

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
+use chassis::db;
 use sqlx::QueryBuilder;
-use sqlx::mysql::{MySql, MySqlConnection};
+use sqlx::mysql::MySqlConnection;
 use uuid::Uuid;
 
 use super::past::{AttemptRow, HistoryRow, RefundRow};
@@ -49,19 +50,6 @@ macro_rules! select_refunds {
     };
 }
 pub(super) use select_refunds;
-
-/// Appends the closed list of an `IN (`.
-///
-/// Its length is rounded up to a power of two by repeating the last value, which changes no result:
-/// so the statement cache holds a handful of statements and not one per length.
-pub(super) fn push_list(query: &mut QueryBuilder<MySql>, ids: &[Uuid]) {
-    let mut list = query.separated(", ");
-    let padding = ids.len().next_power_of_two() - ids.len();
-    for id in ids.iter().chain(ids.iter().rev().take(1).cycle().take(padding)) {
-        list.push_bind(*id);
-    }
-    list.push_unseparated(")");
-}
 
 /// Finds an order with its items.
 pub(super) async fn order(
@@ -108,7 +96,7 @@ pub(super) async fn with_items(
     let mut query = QueryBuilder::new(
         "SELECT order_id, sku, name, unit_price, quantity FROM order_items WHERE order_id IN (",
     );
-    push_list(&mut query, &ids);
+    db::push_list(&mut query, &ids);
     query.push(" ORDER BY order_id, position");
     let items: Vec<ItemRow> = query.build_query_as().fetch_all(connection).await?;
     let mut by_order: HashMap<Uuid, Vec<ItemRow>> = HashMap::new();
@@ -132,14 +120,14 @@ pub(super) async fn cases(
         return Ok(Vec::new());
     }
     let mut query = QueryBuilder::new(select_attempts!("WHERE id IN ("));
-    push_list(&mut query, ids);
+    db::push_list(&mut query, ids);
     let attempts: Vec<AttemptRow> = query.build_query_as().fetch_all(&mut *connection).await?;
     let order_ids: Vec<Uuid> = attempts.iter().map(|row| row.order_id).collect();
     if order_ids.is_empty() {
         return Ok(Vec::new());
     }
     let mut query = QueryBuilder::new(select_orders!("WHERE o.id IN ("));
-    push_list(&mut query, &order_ids);
+    db::push_list(&mut query, &order_ids);
     let rows = query.build_query_as().fetch_all(&mut *connection).await?;
     let orders = with_items(connection, rows).await?;
     let orders: HashMap<OrderId, Order> = orders.into_iter().map(|o| (o.id, o)).collect();
@@ -160,7 +148,7 @@ async fn refunds(
     payment_ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Refund>, OrderError> {
     let mut query = QueryBuilder::new(select_refunds!("WHERE payment_id IN ("));
-    push_list(&mut query, payment_ids);
+    db::push_list(&mut query, payment_ids);
     let rows: Vec<RefundRow> = query.build_query_as().fetch_all(connection).await?;
     rows.into_iter().map(|row| Ok((row.payment_id, Refund::try_from(row)?))).collect()
 }
@@ -202,20 +190,4 @@ pub(super) async fn timeline(
         entries.extend(row.into_entries()?);
     }
     Ok(Timeline::latest(entries, limit))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_come_in_few_lengths() {
-        for (ids, places) in [(1, 1), (2, 2), (3, 4), (5, 8), (64, 64), (65, 128)] {
-            let ids = vec![Uuid::nil(); ids];
-            let mut query = QueryBuilder::new("SELECT 1 FROM t WHERE id IN (");
-            push_list(&mut query, &ids);
-            assert_eq!(query.sql().as_str().matches('?').count(), places);
-            assert!(query.sql().as_str().ends_with("?)"));
-        }
-    }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::MySqlRepository;
 use super::past::RefundRow;
-use super::read::{self, push_list, select_orders, select_refunds};
+use super::read::{self, select_orders, select_refunds};
 use crate::model::{Order, OrderError, OrderId, PaymentCase, PaymentId, Refund, RefundId};
 use crate::repository::{Lease, WorkRepository};
 
@@ -128,7 +128,7 @@ async fn lease_attempts(tx: &mut Tx<'_>, lease: Lease) -> Result<Vec<PaymentCase
     }
     let mut update = QueryBuilder::new("UPDATE payment_attempts SET check_at = ");
     update.push_bind(lease.until.naive_utc()).push(" WHERE id IN (");
-    push_list(&mut update, &ids);
+    db::push_list(&mut update, &ids);
     update.build().execute(&mut **tx).await?;
     read::cases(tx, &ids).await
 }
@@ -148,7 +148,7 @@ async fn lease_refunds(tx: &mut Tx<'_>, lease: Lease) -> Result<Vec<Refund>, Ord
     let ids: Vec<Uuid> = refunds.iter().map(|refund| refund.id.as_uuid()).collect();
     let mut update = QueryBuilder::new("UPDATE refunds SET try_at = ");
     update.push_bind(lease.until.naive_utc()).push(" WHERE id IN (");
-    push_list(&mut update, &ids);
+    db::push_list(&mut update, &ids);
     update.build().execute(&mut **tx).await?;
     Ok(refunds)
 }
