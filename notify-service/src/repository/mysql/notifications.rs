@@ -60,7 +60,7 @@ impl NotificationRepository for MySqlRepository {
         if users.is_empty() {
             return Ok(HashMap::new());
         }
-        let users: Vec<Uuid> = users.iter().map(|user| user.as_uuid()).collect();
+        let users: Vec<Uuid> = users.iter().map(UserId::as_uuid).collect();
         let mut known = HashMap::<UserId, Recipient>::new();
         for (user, locale, version) in self.locales(&users).await? {
             known.insert(user, Recipient { locale, version, ..Recipient::default() });
