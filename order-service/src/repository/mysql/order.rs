@@ -137,9 +137,11 @@ impl MySqlRepository {
         if !planted::claims_late() {
             claim::open(tx, placement).await?;
         }
-        let change = stock::reserve(tx, placement).await?;
+        let products = stock::read_products(tx, &placement.cart).await?;
+        let change = placement.price(&products)?;
         write::insert_order(tx, &change.order).await?;
         self.store_effects(tx, &change).await?;
+        stock::reserve(tx, placement, &products).await?;
         failpoint!("order.place.before_commit");
         Ok(change)
     }

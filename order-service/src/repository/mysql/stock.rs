@@ -9,16 +9,17 @@ use super::rows::ProductRow;
 use super::write::Interrupt;
 use crate::model::{Cart, Change, Effect, Line, OrderError, Placement, Product, Sku};
 
-/// Reads the products of a cart and reserves its pieces, in SKU order.
+/// Reserves the pieces of a cart, in SKU order, at the prices of `products`.
 ///
 /// Only an administrator's change moves the version, so a product that still has it has the price
-/// that was read; orders beside this one may take of its stock meanwhile.
+/// that was read; orders beside this one may take of its stock meanwhile. Of a product that everybody
+/// orders, one order after the other holds the lock: what comes behind this in a transaction is what
+/// bounds how many orders there can be in a second, so it comes last.
 pub(super) async fn reserve(
     connection: &mut MySqlConnection,
     placement: &Placement,
-) -> Result<Change, Interrupt> {
-    let products = read_products(connection, &placement.cart).await?;
-    let change = placement.price(&products)?;
+    products: &[Product],
+) -> Result<(), Interrupt> {
     for line in placement.cart.lines_by_sku() {
         let version = products.iter().find(|product| product.sku == line.sku).map(|p| p.version);
         let done = sqlx::query(
@@ -34,7 +35,7 @@ pub(super) async fn reserve(
             return Err(missed(connection, placement, line, version).await?);
         }
     }
-    Ok(change)
+    Ok(())
 }
 
 /// Puts back what the orders of all changes reserved that release their stock, in SKU order: whoever
@@ -76,7 +77,8 @@ async fn missed(
     Ok(OrderError::OutOfStock { line }.into())
 }
 
-async fn read_products(
+/// Reads the products of a cart; locks none.
+pub(super) async fn read_products(
     connection: &mut MySqlConnection,
     cart: &Cart,
 ) -> Result<Vec<Product>, OrderError> {
