@@ -215,10 +215,9 @@ impl Applier {
                     Held::Return(ticket)
                 }));
             }
-            Failure::Retry(error) => {
-                let reason: &(dyn std::error::Error + 'static) = error.as_ref();
+            Failure::Retry(_) => {
                 tracing::warn!(
-                    event.id = %event, redeliveries, error = %Chain(reason), "event not applied yet"
+                    event.id = %event, redeliveries, error = %failure, "event not applied yet"
                 );
                 if mutant!("failure_acknowledged") {
                     return item.ticket.acker.ack(BasicAckOptions::default()).await.map(drop);
