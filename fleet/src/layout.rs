@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::environment;
+use crate::services::Profile;
 
 /// Paths of one set of running things; `cargo ehub up` and each test run have their own.
 #[derive(Clone, Debug)]
@@ -61,10 +62,10 @@ impl Layout {
     }
 
     /// Where cargo puts the binaries of a profile.
-    pub fn binaries(&self, release: bool) -> PathBuf {
+    pub fn binaries(&self, profile: Profile) -> PathBuf {
         let target = environment::find("CARGO_TARGET_DIR")
             .map_or_else(|| self.root.join("target"), |folder| self.root.join(folder));
-        target.join(if release { "release" } else { "debug" })
+        target.join(profile.folder())
     }
 
     /// The first executable file of that name in the tool's own folder, on the PATH, or in the

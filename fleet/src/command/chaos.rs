@@ -1,7 +1,8 @@
 //! `ehub chaos`: breaks a private fleet under load and checks that it kept its promises.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,8 +14,7 @@ use crate::chaos::run::{self, Options};
 use crate::chaos::setup::Payments;
 use crate::layout::Layout;
 use crate::middleware::{Plan, plan};
-use crate::process::Group;
-use crate::services::cargo;
+use crate::services::{Profile, build};
 use crate::ui::{self, Progress};
 
 /// Options of `chaos`.
@@ -146,14 +146,20 @@ fn settings(texts: &[String]) -> Result<Vec<(String, String)>> {
 async fn prepare(layout: &Layout, progress: &Progress) -> Result<()> {
     plan::complete(layout, Plan::detect_private, |text| progress.tell(text))?;
     let step = progress.step("Building the services with failpoints");
-    let mut command = cargo(layout.root());
-    command.args(["build", "--workspace", "--all-features", "--bins"]);
-    let status = Group::start(&mut command)?.wait().await?;
-    if !status.success() {
-        bail!("the services do not build ({status}); the compiler's message is above");
-    }
+    build(layout.root(), Profile::Chaos).await?;
     step.done("cargo build");
-    Ok(())
+    go_on_as_built(layout)
+}
+
+/// Replaces this process by the tool of the same build: its proxies and its load work as hard as
+/// the services, and must not be what slows them down.
+fn go_on_as_built(layout: &Layout) -> Result<()> {
+    let built = layout.binaries(Profile::Chaos).join("ehub").canonicalize()?;
+    if std::env::current_exe()? == built {
+        return Ok(());
+    }
+    let error = Command::new(&built).args(std::env::args_os().skip(1)).exec();
+    Err(error).with_context(|| format!("{} cannot be run", built.display()))
 }
 
 async fn until_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

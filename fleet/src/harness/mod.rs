@@ -94,7 +94,7 @@ impl Fleet {
         let mut seats = BTreeMap::new();
         failpoints::prepare(&options, &layout, &mut seats)?;
         let mut proxies = links::start(&options, &settings.addresses, &mut seats).await?;
-        let binaries = binaries(&layout)?;
+        let binaries = binaries()?;
         let place = (&layout, binaries.as_path());
         let provider = provider::start(&options, place, &mut seats, &mut proxies).await?;
         let plan = StackPlan {
@@ -284,13 +284,10 @@ fn required(name: &str) -> Result<String> {
     }
 }
 
-/// The binaries lie beside the folder of the running test's own binary.
-fn binaries(layout: &Layout) -> Result<PathBuf> {
+/// The folder of this program's profile: a tool lies in it, a test one folder deeper, in `deps`.
+fn binaries() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let beside = own.parent().and_then(|deps| deps.parent()).filter(|_| is_in_deps(&own));
-    Ok(beside.map_or_else(|| layout.binaries(false), PathBuf::from))
-}
-
-fn is_in_deps(program: &std::path::Path) -> bool {
-    program.parent().and_then(|folder| folder.file_name()).is_some_and(|name| name == "deps")
+    let mut folders = own.ancestors().skip(1);
+    let found = folders.find(|folder| !folder.ends_with("deps"));
+    Ok(found.context("this program lies in no folder")?.to_path_buf())
 }

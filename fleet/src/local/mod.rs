@@ -70,7 +70,7 @@ impl LocalFleet {
         let site = Site { layout: layout.clone(), usual_ports: true };
         let middleware = Middleware::provide(&site, &plan, progress).await?;
         let settings = prepare_schemas(&plan, &middleware, progress).await?;
-        let binaries = layout.binaries(profile == Profile::Release);
+        let binaries = layout.binaries(profile);
         let (provider, seats) = match choice.payments {
             Payments::Simulated => (None, BTreeMap::new()),
             Payments::Sandbox => start_provider(layout, &binaries, progress).await?,

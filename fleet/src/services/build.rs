@@ -16,6 +16,27 @@ pub enum Profile {
     Debug,
     /// Quick to run.
     Release,
+    /// Quick to run, with failpoints and planted bugs; never in the folder of what is shipped.
+    Chaos,
+}
+
+impl Profile {
+    /// The folder below `target` that holds its binaries.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Release => "release",
+            Self::Chaos => "chaos",
+        }
+    }
+
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Debug => &[],
+            Self::Release => &["--release"],
+            Self::Chaos => &["--profile", "chaos", "--all-features"],
+        }
+    }
 }
 
 /// The cargo that runs this tool, else the one on the PATH.
@@ -35,10 +56,7 @@ pub fn cargo(root: &Path) -> Command {
 /// most dependencies a second time.
 pub async fn build(root: &Path, profile: Profile) -> Result<()> {
     let mut command = cargo(root);
-    command.args(["build", "--workspace", "--bins"]);
-    if profile == Profile::Release {
-        command.arg("--release");
-    }
+    command.args(["build", "--workspace", "--bins"]).args(profile.arguments());
     let status = Group::start(&mut command)?.wait().await?;
     if !status.success() {
         bail!("the services do not build ({status}); the compiler's message is above");
