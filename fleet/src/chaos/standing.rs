@@ -42,6 +42,13 @@ const COUNTS: [(&str, &str, &str); 10] = [
     ),
 ];
 
+/// What will still happen without being asked for: their time runs out.
+const UNPAID: (&str, &str, &str) = (
+    "order-service",
+    "unpaid orders",
+    "SELECT COUNT(*) FROM orders WHERE status IN ('CREATED', 'PAYMENT_FAILED')",
+);
+
 /// What is left to do, by name; empty when the fleet is at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing(pub Vec<(String, u64)>);
@@ -49,20 +56,7 @@ pub struct Standing(pub Vec<(String, u64)>);
 impl Standing {
     /// Looks at the schemas, the queues and the provider.
     pub async fn of(fleet: &Fleet, provider: Option<&Provider>) -> Result<Self> {
-        let mut left = Vec::new();
-        let mut connection: Option<(&str, MySqlConnection)> = None;
-        for (service, what, sql) in COUNTS {
-            let mut open = match connection.take() {
-                Some((owner, open)) if owner == service => open,
-                _ => fleet.database(service).await?,
-            };
-            let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut open).await?;
-            left.push((what.to_owned(), u64::try_from(count).unwrap_or_default()));
-            connection = Some((service, open));
-        }
-        if let Some((_, open)) = connection {
-            open.close().await?;
-        }
+        let mut left = count(fleet, &COUNTS).await?;
         let waiting = broker::waiting(fleet).await?.into_iter();
         left.extend(waiting.map(|(queue, count)| (format!("messages to {queue}"), count)));
         if let Some(provider) = provider {
@@ -81,17 +75,60 @@ impl Standing {
         provider: Option<&Provider>,
         limit: Duration,
     ) -> Result<Result<Duration, Self>> {
-        let start = Instant::now();
-        loop {
-            let standing = Self::of(fleet, provider).await?;
-            if standing.0.is_empty() {
-                return Ok(Ok(start.elapsed()));
-            }
-            if start.elapsed() > limit {
-                return Ok(Err(standing));
-            }
-            tokio::time::sleep(PAUSE).await;
+        until_empty(limit, || Self::of(fleet, provider)).await
+    }
+
+    /// Waits until a fleet at rest stays so: an order that expires while it is judged would be
+    /// found with its notice still under way.
+    pub async fn end(
+        fleet: &Fleet,
+        provider: Option<&Provider>,
+        limit: Duration,
+    ) -> Result<Result<Duration, Self>> {
+        let all = || async {
+            let mut left = count(fleet, &[UNPAID]).await?;
+            left.extend(Self::of(fleet, provider).await?.0);
+            Ok(Self(left))
+        };
+        until_empty(limit, all).await
+    }
+}
+
+/// Counts in the schemas of services; rows of one service that follow each other share a connection.
+async fn count(fleet: &Fleet, what: &[(&str, &str, &str)]) -> Result<Vec<(String, u64)>> {
+    let mut left = Vec::new();
+    let mut connection: Option<(&str, MySqlConnection)> = None;
+    for (service, what, sql) in what.iter().copied() {
+        let mut open = match connection.take() {
+            Some((owner, open)) if owner == service => open,
+            _ => fleet.database(service).await?,
+        };
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut open).await?;
+        left.push((what.to_owned(), u64::try_from(count).unwrap_or_default()));
+        connection = Some((service, open));
+    }
+    if let Some((_, open)) = connection {
+        open.close().await?;
+    }
+    left.retain(|(_, count)| *count > 0);
+    Ok(left)
+}
+
+async fn until_empty<F, Fut>(limit: Duration, look: F) -> Result<Result<Duration, Standing>>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<Standing>>,
+{
+    let start = Instant::now();
+    loop {
+        let standing = look().await?;
+        if standing.0.is_empty() {
+            return Ok(Ok(start.elapsed()));
         }
+        if start.elapsed() > limit {
+            return Ok(Err(standing));
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
