@@ -3,25 +3,32 @@
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use chassis::auth::Verifier;
 use chassis::clock::Clock;
 use chassis::db::Pool;
+use chassis::doorbell::Doorbell;
 use chassis::grpc::{Channel, GrpcApp};
 use chassis::outbox::{Outbox, Relay};
 use chassis::run::{Endpoint, Host, Service, until_available};
 use proto::auth::v1::auth_service_server::AuthServiceServer;
 
-use crate::api::AuthApi;
+use crate::api::{AuthApi, CALLERS};
 use crate::client::GrpcCredentialChecker;
 use crate::config::Config;
-use crate::repository::{KeyRepository, MIGRATOR, MySqlKeyRepository, MySqlSessionRepository};
-use crate::service::AuthService;
+use crate::repository::{
+    KeyRepository, MIGRATOR, MySqlKeyRepository, MySqlRevocationRepository, MySqlSessionRepository,
+};
+use crate::service::{AccountFollower, AuthService};
 use crate::token::{AccessTokens, KeyError, KeyRing, KeyRingSource, Sealer};
 
-/// What needs no token: whoever calls these has none yet, or one that is over.
+/// What needs no token: whoever calls these has none yet or one that is over, or is a service that asks
+/// in nobody's name. Logging out verifies its token itself, because it may be over.
 const PUBLIC: &[&str] = &[
     "/enterprisehub.auth.v1.AuthService/Login",
     "/enterprisehub.auth.v1.AuthService/Refresh",
+    "/enterprisehub.auth.v1.AuthService/Logout",
     "/enterprisehub.auth.v1.AuthService/GetJwks",
+    "/enterprisehub.auth.v1.AuthService/ListRevocations",
 ];
 
 /// The auth service as a process.
@@ -36,27 +43,34 @@ impl Service for App {
     async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
         let pool = host.database(&config.database, &MIGRATOR).await?;
         let outbox = Outbox::new();
-        if let Some(broker) = host.broker(&config.amqp).await? {
+        if let Some(broker) = host.broker(&config.amqp, &config.events).await? {
             let relay =
                 Relay::new(pool.clone(), Arc::new(broker.publisher()), &config.outbox, &outbox);
             host.spawn("outbox relay", relay.run(host.shutdown().soft()));
         }
+        let bell = host.revocation_bell(host.redis(&config.redis)?);
         let surroundings = Surroundings {
             pool,
             outbox,
+            bell: bell.clone(),
             user_service: host.channel("user-service", &config.upstream),
             clock: host.clock(),
         };
-        let assembly = assemble(surroundings, &config).await?;
-        let housekeeper = assembly.service.clone().keep_house(
+        let service = assemble(surroundings, &config).await?;
+        let housekeeper = service.clone().keep_house(
             config.sessions.purge_interval(),
             config.sessions.retention(),
             host.shutdown().soft(),
         );
         host.spawn("session housekeeping", housekeeper);
-        let source = Arc::new(KeyRingSource::new(Arc::clone(&assembly.keys)));
+        let follower = AccountFollower::new(service.clone());
+        let pace = config.revocations.accounts_poll();
+        host.spawn("account changes", follower.run(pace, host.shutdown().soft()));
+        let (keys, plan, stop) = (service.keys.clone(), service.rotation, host.shutdown().soft());
+        host.spawn("key rotation", async move { keys.keep(&plan, stop, || bell.ring()).await });
+        let source = Arc::new(KeyRingSource::new(Arc::clone(&service.keys)));
         let verifier = host.token_verifier(&config.token, source);
-        Ok(Endpoint::Grpc(assembly.grpc_app(&config).auth(verifier)))
+        Ok(Endpoint::Grpc(grpc_app(service, &config, verifier)))
     }
 }
 
@@ -66,51 +80,52 @@ pub struct Surroundings {
     pub pool: Pool,
     /// Where events are left.
     pub outbox: Outbox,
+    /// Rung when there are new revocations.
+    pub bell: Doorbell,
     /// The way to user-service.
     pub user_service: Channel,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// The use cases, connected.
-pub struct Assembly {
-    /// The use cases.
-    pub service: AuthService,
-    /// The keys that sign and are published.
-    pub keys: Arc<KeyRing>,
-}
-
 /// Connects the use cases; makes the first signing key when there is none.
-pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Result<Assembly> {
-    let Surroundings { pool, outbox, user_service, clock } = surroundings;
+pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Result<AuthService> {
+    let Surroundings { pool, outbox, bell, user_service, clock } = surroundings;
     let sealer = Sealer::new(&config.keys.sealing_key)
         .map_err(|_| anyhow!("no key can be derived from `keys.sealing_key`"))?;
+    let sealer = Arc::new(sealer);
     let stored: Arc<dyn KeyRepository> = Arc::new(MySqlKeyRepository::new(pool.clone()));
     let keys = until_available(
         "the signing key",
-        || KeyRing::open(stored.clone(), &sealer, Arc::clone(&clock)),
+        || KeyRing::open(stored.clone(), Arc::clone(&sealer), Arc::clone(&clock)),
         KeyError::is_transient,
     );
     let keys = Arc::new(keys.await?);
     let lifetime_s = config.sessions.access_token_s;
-    let service = AuthService {
-        sessions: Arc::new(MySqlSessionRepository::new(pool, outbox)),
+    let sessions = MySqlSessionRepository::new(pool.clone(), outbox, bell.clone());
+    Ok(AuthService {
+        sessions: Arc::new(sessions),
+        revocations: Arc::new(MySqlRevocationRepository::new(pool)),
         accounts: Arc::new(GrpcCredentialChecker::new(user_service)),
         access_tokens: AccessTokens::new(Arc::clone(&keys), &config.token, lifetime_s),
+        keys,
+        rotation: config.rotation_plan(),
         lifetimes: config.sessions.lifetimes(),
+        per_user_max: config.sessions.per_user_max,
+        keep_revocations_s: config.longest_token_s(),
+        bell,
         clock,
-    };
-    Ok(Assembly { service, keys })
+    })
 }
 
-impl Assembly {
-    /// The rpcs over the use cases; whoever serves them adds the verification of tokens.
-    pub fn grpc_app(self, config: &Config) -> GrpcApp {
-        let api = AuthApi::new(self.service, self.keys);
-        let server =
-            AuthServiceServer::new(api).max_decoding_message_size(config.server.max_message_bytes);
-        GrpcApp::new(tonic::service::Routes::new(server))
-            .reflection(proto::FILE_DESCRIPTOR_SET)
-            .public(PUBLIC)
-    }
+/// The rpcs over the use cases; `verifier` checks the tokens that come with them.
+pub fn grpc_app(service: AuthService, config: &Config, verifier: Arc<Verifier>) -> GrpcApp {
+    let api = AuthApi::new(service, Arc::clone(&verifier));
+    let server =
+        AuthServiceServer::new(api).max_decoding_message_size(config.server.max_message_bytes);
+    GrpcApp::new(tonic::service::Routes::new(server))
+        .reflection(proto::FILE_DESCRIPTOR_SET)
+        .public(PUBLIC)
+        .callers(CALLERS)
+        .auth(verifier)
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, OutboxConfig, Profile,
-    RuntimeConfig, Secret, ServerConfig, TelemetryConfig, TokenConfig, UpstreamConfig,
-    require_strong,
+    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole, EventsConfig,
+    OutboxConfig, Profile, RedisConfig, RuntimeConfig, Secret, ServerConfig, TelemetryConfig,
+    TlsConfig, TokenConfig, UpstreamConfig, require_strong,
 };
 use chrono::TimeDelta;
 use serde::Deserialize;
 
 use crate::model::Lifetimes;
+use crate::token::RotationPlan;
 
 /// Everything auth-service is configured with.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,10 +25,16 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How it finds user-service.
     pub discovery: DiscoveryConfig,
+    /// Who it is to the other services.
+    pub tls: TlsConfig,
     /// Its schema.
     pub database: DatabaseConfig,
     /// The broker.
     pub amqp: AmqpConfig,
+    /// Where edges hear that there are new revocations.
+    pub redis: RedisConfig,
+    /// By which keys events are signed, and whose are believed.
+    pub events: EventsConfig,
     /// How events leave.
     pub outbox: OutboxConfig,
     /// What access tokens say, and which are believed.
@@ -38,6 +45,57 @@ pub struct Config {
     pub keys: KeysConfig,
     /// How long sessions live.
     pub sessions: SessionsConfig,
+    /// What access tokens are refused for before their time.
+    pub revocations: RevocationsConfig,
+}
+
+impl Config {
+    /// How long an access token can be accepted after something was decided about it, in seconds: its
+    /// life, the tolerated difference of clocks, and a margin for what was under way.
+    pub fn longest_token_s(&self) -> u32 {
+        let leeway_s = u32::try_from(self.token.leeway_s).unwrap_or(u32::MAX);
+        let life_s = self.sessions.access_token_s.saturating_add(leeway_s);
+        life_s.saturating_add(self.revocations.margin_s)
+    }
+
+    /// When signing keys come and go.
+    pub fn rotation_plan(&self) -> RotationPlan {
+        let seconds = |s: u32| TimeDelta::seconds(i64::from(s));
+        RotationPlan {
+            every: (self.keys.rotate_after_s > 0).then(|| seconds(self.keys.rotate_after_s)),
+            publish_before: seconds(self.keys.publish_before_s),
+            publish_after: seconds(self.longest_token_s()),
+            pace: Duration::from_secs(u64::from(self.keys.check_interval_s)),
+        }
+    }
+}
+
+/// `[revocations]`: what access tokens are refused for before their time.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevocationsConfig {
+    /// How often user-service is asked whose access changed, in milliseconds; 1 to 2000.
+    pub accounts_poll_ms: u32,
+    /// Time by which a revocation, and a retired key, outlives the last token that it concerns, in
+    /// seconds; at least 300.
+    pub margin_s: u32,
+}
+
+impl RevocationsConfig {
+    /// How often user-service is asked whose access changed.
+    pub fn accounts_poll(&self) -> Duration {
+        Duration::from_millis(u64::from(self.accounts_poll_ms))
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if !(1..=2_000).contains(&self.accounts_poll_ms) {
+            return Err(ConfigError::value("revocations.accounts_poll_ms", "must be 1 to 2000"));
+        }
+        if self.margin_s < 300 {
+            return Err(ConfigError::value("revocations.margin_s", "must be at least 300"));
+        }
+        Ok(())
+    }
 }
 
 /// `[keys]`: how signing keys are kept.
@@ -46,6 +104,26 @@ pub struct Config {
 pub struct KeysConfig {
     /// The key under which private keys are sealed.
     pub sealing_key: Secret,
+    /// Age at which a signing key is succeeded, in seconds; 0: by order only.
+    pub rotate_after_s: u32,
+    /// How long a key is published before it signs, in seconds.
+    pub publish_before_s: u32,
+    /// Pause between two looks at the keys, in seconds; 1 to 60.
+    pub check_interval_s: u32,
+}
+
+impl KeysConfig {
+    fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        require_strong("keys.sealing_key", &self.sealing_key, profile)?;
+        if !(1..=60).contains(&self.check_interval_s) {
+            return Err(ConfigError::value("keys.check_interval_s", "must be 1 to 60"));
+        }
+        if (1..=self.publish_before_s).contains(&self.rotate_after_s) {
+            let reason = "must be 0 or longer than `keys.publish_before_s`";
+            return Err(ConfigError::value("keys.rotate_after_s", reason));
+        }
+        Ok(())
+    }
 }
 
 /// `[sessions]`: how long sessions and tokens live.
@@ -60,6 +138,8 @@ pub struct SessionsConfig {
     pub idle_s: u32,
     /// How long a lost reply to a refresh may be asked for again.
     pub retry_grace_s: u32,
+    /// Live sessions of one user at most.
+    pub per_user_max: u32,
     /// How long an expired session is kept.
     pub retention_s: u32,
     /// How often expired sessions are looked for.
@@ -98,6 +178,9 @@ impl SessionsConfig {
                 return Err(ConfigError::value(key, "must be at least 1"));
             }
         }
+        if !(1..=100).contains(&self.per_user_max) {
+            return Err(ConfigError::value("sessions.per_user_max", "must be 1 to 100"));
+        }
         Ok(())
     }
 }
@@ -119,8 +202,14 @@ impl BaseConfig for Config {
         &self.discovery
     }
 
+    fn tls(&self) -> &TlsConfig {
+        &self.tls
+    }
+
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
-        require_strong("keys.sealing_key", &self.keys.sealing_key, profile)?;
+        self.events.validate("auth-service", EventRole::Producer, profile)?;
+        self.keys.validate(profile)?;
+        self.revocations.validate()?;
         self.sessions.validate()
     }
 }

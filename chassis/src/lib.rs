@@ -7,8 +7,8 @@
 //!
 //! Modules in reading order: the life of a process ([`run`], [`shutdown`], [`health`],
 //! [`config`], [`telemetry`]), the vocabulary ([`error`], [`id`], [`clock`], [`page`]), the ways in
-//! and out ([`http`], [`grpc`], [`auth`], [`discovery`]), and state and events ([`db`], [`redis`],
-//! [`messaging`], [`outbox`], [`inbox`]). Tests of crashes mark their places by [`failpoint!`] and
+//! and out ([`http`], [`grpc`], [`identity`], [`auth`], [`discovery`]), and state and events ([`db`], [`redis`],
+//! [`messaging`], [`outbox`], [`inbox`], [`doorbell`], [`feed`]). Tests of crashes mark their places by [`failpoint!`] and
 //! plant their bugs by [`mutant!`]; without the features of these names both are nothing.
 
 pub mod config;
@@ -26,9 +26,12 @@ pub mod auth;
 pub mod discovery;
 pub mod grpc;
 pub mod http;
+pub mod identity;
 
 mod backoff;
 pub mod db;
+pub mod doorbell;
+pub mod feed;
 pub mod inbox;
 pub mod messaging;
 pub mod outbox;

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, RedisResult};
+use ::redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
+use ::redis::{Client, ErrorKind, RedisResult};
 
 use crate::config::RedisConfig;
 
@@ -15,9 +15,13 @@ const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Attempts that one request waits for. The timeout of the request ends the wait long before.
 const RECONNECT_ATTEMPTS: usize = 1;
 
+/// Longest attempt to connect for a subscription.
+const SUBSCRIBE_MAX: Duration = Duration::from_secs(1);
+
 /// A connection whose clones share one socket.
 #[derive(Clone)]
 pub struct Redis {
+    client: Client,
     manager: ConnectionManager,
     namespace: String,
     timeout: Duration,
@@ -35,8 +39,9 @@ pub fn connect(config: &RedisConfig) -> RedisResult<Option<Redis>> {
         .set_response_timeout(Some(config.timeout()))
         .set_max_delay(RECONNECT_PAUSE_MAX)
         .set_number_of_retries(RECONNECT_ATTEMPTS);
-    let manager = ConnectionManager::new_lazy_with_config(client, limits)?;
-    let redis = Redis { manager, namespace: config.namespace.clone(), timeout: config.timeout() };
+    let manager = ConnectionManager::new_lazy_with_config(client.clone(), limits)?;
+    let redis =
+        Redis { client, manager, namespace: config.namespace.clone(), timeout: config.timeout() };
     Ok(Some(redis))
 }
 
@@ -45,6 +50,14 @@ impl Redis {
     /// finds the connection broken may otherwise wait for the next attempt to connect.
     pub fn connection(&self) -> ConnectionManager {
         self.manager.clone()
+    }
+
+    /// A connection of its own for somebody who subscribes: what it hears comes at any time.
+    pub async fn subscriber(&self) -> RedisResult<PubSub> {
+        match tokio::time::timeout(SUBSCRIBE_MAX, self.client.get_async_pubsub()).await {
+            Ok(connected) => connected,
+            Err(_) => Err((ErrorKind::Io, "no connection in time").into()),
+        }
     }
 
     /// Longest wait for an answer, connecting included.

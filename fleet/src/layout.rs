@@ -56,6 +56,11 @@ impl Layout {
         self.state.join("log").join(format!("{process}.log"))
     }
 
+    /// Certificates and keys of the services.
+    pub fn credentials(&self) -> PathBuf {
+        self.state.join("credentials")
+    }
+
     /// Records of running processes.
     pub fn records(&self) -> PathBuf {
         self.state.join("run")

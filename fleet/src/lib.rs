@@ -5,14 +5,15 @@
 //!
 //! 1. [`middleware`]: where MySQL, Redis, RabbitMQ and Consul come from;
 //! 2. [`schema`]: one schema and one account per service;
-//! 3. [`services`]: the six binaries, their environment and their life;
-//! 4. [`harness`]: a private fleet for one test;
-//! 5. [`local`]: the one fleet of this checkout, which `cargo ehub up` starts;
-//! 6. [`command`]: what `ehub` offers on the command line;
-//! 7. [`proxy`]: links that misbehave on request;
-//! 8. [`audit`]: whether what a fleet has stored keeps its promises;
-//! 9. [`chaos`]: whether it keeps them while everything around it breaks;
-//! 10. [`process`], [`port`], [`wait`], [`address`], [`http`],
+//! 3. [`credentials`]: certificates by which the services know each other;
+//! 4. [`services`]: the six binaries, their environment and their life;
+//! 5. [`harness`]: a private fleet for one test;
+//! 6. [`local`]: the one fleet of this checkout, which `cargo ehub up` starts;
+//! 7. [`command`]: what `ehub` offers on the command line;
+//! 8. [`proxy`]: links that misbehave on request;
+//! 9. [`audit`]: whether what a fleet has stored keeps its promises;
+//! 10. [`chaos`]: whether it keeps them while everything around it breaks;
+//! 11. [`process`], [`port`], [`wait`], [`address`], [`http`],
 //!     [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
@@ -22,6 +23,7 @@ pub mod address;
 pub mod audit;
 pub mod chaos;
 pub mod command;
+pub mod credentials;
 pub mod environment;
 pub mod harness;
 pub mod http;

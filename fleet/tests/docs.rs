@@ -1,4 +1,5 @@
-//! The marks of crashes and of planted bugs in the sources, against the pages that list them.
+//! The marks of crashes and of planted bugs in the sources, and the tests of attacks, against the
+//! pages that list them.
 //!
 //! A mark that nobody can look up is not used, and a page that names what is gone misleads.
 
@@ -141,6 +142,74 @@ fn the_page_of_a_failpoint_is_about_it() {
         let page = read(Path::new("docs").join(link.unwrap_or_else(|| panic!("no page: {row:?}"))));
         let name = name_of(&row);
         assert!(page.contains(&format!("`{name}`")), "the page of {name} does not name it");
+    }
+}
+
+/// The tests of the catalogue of attacks, which are named after its rows.
+fn attacks() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    sources(&root().join("fleet/tests/attacks"), &mut files);
+    let text: String = files.iter().map(read).collect();
+    text.split("row!(")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with('a'))
+        .collect()
+}
+
+/// What is wrong with the catalogue of attacks on a page, given the tests that there are.
+fn faults_of_catalogue(page: &str, tests: &BTreeSet<String>) -> Vec<String> {
+    let is_row = |line: &&str| line.starts_with("| A0") || line.starts_with("| A1");
+    let rows = page.lines().filter(is_row);
+    let rows = rows.map(|line| line.trim_matches('|').split('|').map(str::trim));
+    let (mut faults, mut named, mut last) = (Vec::new(), BTreeSet::new(), "");
+    for row in rows {
+        let cells: Vec<&str> = row.collect();
+        let [id, _, test] = cells[..] else {
+            faults.push(format!("{cells:?} is no row"));
+            continue;
+        };
+        if id <= last {
+            faults.push(format!("{id} is behind {last}"));
+        }
+        last = id;
+        if test.strip_prefix("justified: ").is_some_and(|reason| reason.len() > 20) {
+            continue;
+        }
+        for test in test.split(", ").map(|test| test.trim_matches('`').to_owned()) {
+            if !test.starts_with(&format!("{}_", id.to_lowercase())) {
+                faults.push(format!("{id} names {test:?}, which is neither its test nor a reason"));
+            }
+            named.insert(test);
+        }
+    }
+    faults.extend(named.difference(tests).map(|name| format!("{name} is no test")));
+    faults.extend(tests.difference(&named).map(|name| format!("{name} is not listed")));
+    faults
+}
+
+#[test]
+fn every_attack_has_a_test_or_a_reason_and_every_test_is_listed() {
+    let tests = attacks();
+    assert!(!tests.is_empty());
+    assert_eq!(faults_of_catalogue(&read("docs/SECURITY.md"), &tests), [""; 0]);
+}
+
+#[test]
+fn a_fault_of_the_catalogue_is_seen() {
+    let tests = ["a001_x", "a004_lost"].map(str::to_owned).into();
+    let page = "| A001 | x | `a001_x` |\n| A003 | y | justified: there is nothing of the kind |\n\
+        | A002 | z | `a002_ghost` |\n| A005 | u | not yet |\n| A006 |";
+    let faults = faults_of_catalogue(page, &tests);
+    for fault in [
+        "A002 is behind A003",
+        "A005 names \"not yet\", which is neither its test nor a reason",
+        "a002_ghost is no test",
+        "a004_lost is not listed",
+        "[\"A006\"] is no row",
+    ] {
+        assert!(faults.iter().any(|found| found == fault), "{fault}: {faults:?}");
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use chassis::auth::{GrpcKeySource, Verifier};
+use chassis::auth::{GrpcKeySource, GrpcRevocationFeed, Verifier};
 use chassis::discovery::Registry;
 use chassis::health::Health;
-use chassis::run::{Endpoint, Host, Service};
+use chassis::http::{HttpApp, HttpServerConfig};
+use chassis::run::{EdgeSources, Endpoint, Host, Service};
 use http::header;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -20,10 +21,13 @@ use crate::config::Config;
 use crate::limit::redis::RedisPermits;
 use crate::limit::{Limiter, PermitStore};
 use crate::middleware::admission::{Admission, admit};
+use crate::middleware::bodies::Bodies;
+use crate::middleware::client_address::is_trusted;
+use crate::middleware::host::{self, Hosts};
 use crate::middleware::trace::{RouteMetrics, trace};
 use crate::middleware::{cors, problems, security};
 use crate::state::Gateway;
-use crate::{api, openapi};
+use crate::{api, openapi, refusal};
 
 /// What the gateway is connected to.
 pub struct Parts {
@@ -44,23 +48,44 @@ pub struct App;
 
 impl Service for App {
     const NAME: &'static str = "gateway-service";
+    const FACES_OUTSIDE: bool = true;
     const ENV_PREFIX: &'static str = "EH_GATEWAY";
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
     type Config = Config;
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
         let channel = |service| host.channel(service, &config.upstream);
-        let keys = GrpcKeySource::new(channel("auth-service"), &config.token);
+        let redis = host.redis(&config.redis)?;
+        let issuer = channel("auth-service");
+        let sources = EdgeSources {
+            keys: Arc::new(GrpcKeySource::new(issuer.clone(), &config.token)),
+            revocations: Arc::new(GrpcRevocationFeed::new(issuer, &config.revocations.method)),
+            redis: redis.clone(),
+        };
         let parts = Parts {
             upstreams: Upstreams::new(channel),
-            verifier: host.token_verifier(&config.token, Arc::new(keys)),
+            verifier: host.edge_verifier(&config.token, &config.revocations, sources)?,
             registry: host.registry(),
             health: host.health().clone(),
-            permits: host
-                .redis(&config.redis)?
-                .map(|redis| Arc::new(RedisPermits::new(redis)) as _),
+            permits: redis.map(|redis| Arc::new(RedisPermits::new(redis)) as _),
         };
-        Ok(Endpoint::Http(router(&config, parts)?))
+        let router = router(&config, parts)?;
+        Ok(Endpoint::Http(port(&config, router)))
+    }
+}
+
+/// The public port: what is true of a connection before there is a request.
+pub fn port(config: &Config, router: Router) -> HttpApp {
+    let limits = HttpServerConfig {
+        max_connections_per_address: config.http.max_connections_per_address,
+        answer_timeout: config.http.answer_timeout(),
+        ..HttpServerConfig::from(&config.server)
+    };
+    let proxies = config.trusted_proxies.clone();
+    HttpApp {
+        refuse: refusal::document,
+        is_proxy: Arc::new(move |address| is_trusted(&proxies, address)),
+        ..HttpApp::new(router, limits)
     }
 }
 
@@ -74,7 +99,7 @@ pub fn router(config: &Config, parts: Parts) -> anyhow::Result<Router> {
         limiter: Limiter::new(&config.rate_limits, parts.permits),
         trusted_proxies: config.trusted_proxies.clone(),
         request_timeout: config.server.request_timeout(),
-        body_read_timeout: config.http.body_read_timeout(),
+        bodies: Bodies::new(&config.http),
         timeline_wait: config.http.timeline_wait(),
     });
     let routes = api::table().into_iter();
@@ -86,7 +111,8 @@ pub fn router(config: &Config, parts: Parts) -> anyhow::Result<Router> {
 /// already; unmatched paths and wrong methods pass through them too.
 fn layered(router: Router, config: &Config) -> anyhow::Result<Router> {
     let metrics = Arc::new(RouteMetrics::new(openapi::operations()));
-    let admission = Arc::new(Admission::new(config.server.max_concurrency));
+    let admission = Admission::new(config.server.max_concurrency);
+    let hosts = Arc::new(Hosts::parse(&config.http.allowed_hosts)?);
     let layers = ServiceBuilder::new()
         // Marks the token before anything could print the request.
         .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
@@ -101,6 +127,8 @@ fn layered(router: Router, config: &Config) -> anyhow::Result<Router> {
         .layer(CompressionLayer::new())
         // Gives every refusal from further inside its one form.
         .layer(from_fn(problems::render))
+        // Refuses what is for nobody or for somebody else, preflights aside.
+        .layer(from_fn_with_state(hosts, host::check))
         // Turns a panic into a refusal; inside the problems, which render it.
         .layer(CatchPanicLayer::custom(problems::panicked))
         // Sheds what is too much for the process before any work is done for it.

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chassis::config::{
-    BaseConfig, DiscoveryConfig, RedisConfig, RuntimeConfig, ServerConfig, TelemetryConfig,
-    TokenConfig, UpstreamConfig,
+    BaseConfig, ConfigError, DiscoveryConfig, Profile, RedisConfig, RevocationConfig,
+    RuntimeConfig, ServerConfig, TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig,
 };
 use serde::{Deserialize, Deserializer};
 
@@ -30,12 +30,18 @@ pub struct Config {
     /// How the services are found.
     #[serde(default)]
     pub discovery: DiscoveryConfig,
+    /// Who it is to the other services.
+    #[serde(default)]
+    pub tls: TlsConfig,
     /// Where the quotas of all gateways are counted together.
     #[serde(default)]
     pub redis: RedisConfig,
     /// Which access tokens are believed.
     #[serde(default)]
     pub token: TokenConfig,
+    /// Which are refused before their time, and what a start without auth-service goes on with.
+    #[serde(default)]
+    pub revocations: RevocationConfig,
     /// How the services are called.
     #[serde(default)]
     pub upstream: UpstreamConfig,
@@ -66,14 +72,34 @@ impl BaseConfig for Config {
     fn discovery(&self) -> &DiscoveryConfig {
         &self.discovery
     }
+
+    fn tls(&self) -> &TlsConfig {
+        &self.tls
+    }
+
+    fn validate(&self, _: Profile) -> Result<(), ConfigError> {
+        self.revocations.validate()
+    }
 }
 
 /// Limits of one request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
+    /// Hosts that requests may be for, such as `api.shop.example` or `api.shop.example:8443`;
+    /// empty means any.
+    #[serde(deserialize_with = "chassis::config::list::texts")]
+    pub allowed_hosts: Vec<String>,
     /// Largest body accepted.
     pub max_body_bytes: usize,
+    /// Bodies that may be on their way from one address at once, at least 1.
+    pub max_bodies_per_address: usize,
+    /// Bytes that all bodies on their way may hold.
+    pub max_body_memory_bytes: usize,
+    /// Connections of one address at once (IPv6: of one /64), at least 1; more are closed.
+    pub max_connections_per_address: usize,
+    /// Time in which a client must have taken an answer.
+    pub answer_timeout_ms: u64,
     /// Time in which the whole body must have arrived.
     pub body_read_timeout_ms: u64,
     /// Longest wait for what other services add to an order's timeline.
@@ -86,6 +112,11 @@ impl HttpConfig {
         Duration::from_millis(self.body_read_timeout_ms)
     }
 
+    /// Time in which a client must have taken an answer.
+    pub fn answer_timeout(&self) -> Duration {
+        Duration::from_millis(self.answer_timeout_ms)
+    }
+
     /// Longest wait for what other services add to an order's timeline.
     pub fn timeline_wait(&self) -> Duration {
         Duration::from_millis(self.timeline_wait_ms)
@@ -94,7 +125,16 @@ impl HttpConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { max_body_bytes: 1_048_576, body_read_timeout_ms: 8_000, timeline_wait_ms: 2_000 }
+        Self {
+            allowed_hosts: Vec::new(),
+            max_body_bytes: 1_048_576,
+            max_bodies_per_address: 64,
+            max_body_memory_bytes: 67_108_864,
+            max_connections_per_address: 1_024,
+            answer_timeout_ms: 30_000,
+            body_read_timeout_ms: 8_000,
+            timeline_wait_ms: 2_000,
+        }
     }
 }
 
@@ -119,10 +159,14 @@ pub struct RateLimitConfig {
     pub default: QuotaConfig,
     /// Attempts to log in or to change a password.
     pub login: QuotaConfig,
+    /// Exchanges of refresh tokens.
+    pub refresh: QuotaConfig,
     /// New accounts.
     pub register: QuotaConfig,
     /// Orders and payments.
     pub payment: QuotaConfig,
+    /// Everything that comes from one address, whoever asks; on top of the others.
+    pub address: QuotaConfig,
 }
 
 impl Default for RateLimitConfig {
@@ -132,13 +176,15 @@ impl Default for RateLimitConfig {
             redis_pause_ms: 1_000,
             default: QuotaConfig::new(1_200, 60, 60),
             login: QuotaConfig::new(30, 60, 1),
+            refresh: QuotaConfig::new(300, 60, 1),
             register: QuotaConfig::new(30, 60, 1),
             payment: QuotaConfig::new(120, 60, 1),
+            address: QuotaConfig::new(60_000, 60, 600),
         }
     }
 }
 
-/// One quota: `requests` at once, refilled evenly over the window.
+/// One quota: at most so many requests in any stretch of time as long as the window.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaConfig {
@@ -146,8 +192,9 @@ pub struct QuotaConfig {
     pub requests: NonZeroU32,
     /// Length of the window.
     pub window_s: NonZeroU32,
-    /// Requests taken from Redis at once. 1 counts every request exactly; more lets a process
-    /// answer without Redis, and lets a caller exceed the quota by less than this per process.
+    /// Requests taken from Redis at once, for use within a twentieth of the window. With 1 every
+    /// request is told to Redis; with more, most are answered without it, and those that one
+    /// process holds are missing at the others meanwhile. The quota is exact either way.
     pub lease: NonZeroU32,
 }
 

@@ -23,6 +23,10 @@ pub mod codes {
     /// There is no such error code.
     pub const ERROR_PAGE_NOT_FOUND: ErrorCode =
         ErrorCode::new("ERROR_PAGE_NOT_FOUND", Kind::NotFound);
+    /// The headers are more, or longer, than the limit.
+    pub const HEADERS_TOO_LARGE: ErrorCode = ErrorCode::new("HEADERS_TOO_LARGE", Kind::Malformed);
+    /// The request names no host, several, or one that is not served.
+    pub const HOST_INVALID: ErrorCode = ErrorCode::new("HOST_INVALID", Kind::Malformed);
     /// The body is not JSON.
     pub const JSON_INVALID: ErrorCode = ErrorCode::new("JSON_INVALID", Kind::Malformed);
     /// The body is of a type or encoding that is not accepted.
@@ -34,7 +38,9 @@ pub mod codes {
     pub const QUERY_INVALID: ErrorCode = ErrorCode::new("QUERY_INVALID", Kind::Malformed);
     /// The caller's quota is used up.
     pub const RATE_LIMITED: ErrorCode = ErrorCode::new("RATE_LIMITED", Kind::RateLimited);
-    /// The body did not arrive in time.
+    /// What came is not a request of HTTP.
+    pub const REQUEST_MALFORMED: ErrorCode = ErrorCode::new("REQUEST_MALFORMED", Kind::Malformed);
+    /// The head or the body did not arrive in time.
     pub const REQUEST_TIMEOUT: ErrorCode = ErrorCode::new("REQUEST_TIMEOUT", Kind::Malformed);
     /// There is no such path.
     pub const ROUTE_NOT_FOUND: ErrorCode = ErrorCode::new("ROUTE_NOT_FOUND", Kind::NotFound);
@@ -43,20 +49,27 @@ pub mod codes {
     /// A service behind the gateway broke its contract.
     pub const UPSTREAM_INVALID: ErrorCode = ErrorCode::new("UPSTREAM_INVALID", Kind::Internal);
 
+    /// The URI is longer than the limit.
+    pub const URI_TOO_LONG: ErrorCode = ErrorCode::new("URI_TOO_LONG", Kind::Malformed);
+
     /// Every code of this module.
     pub const ALL: &[ErrorCode] = &[
         BODY_TOO_LARGE,
         DUPLICATE_FIELD,
         ERROR_PAGE_NOT_FOUND,
+        HEADERS_TOO_LARGE,
+        HOST_INVALID,
         JSON_INVALID,
         MEDIA_TYPE_UNSUPPORTED,
         METHOD_NOT_ALLOWED,
         QUERY_INVALID,
         RATE_LIMITED,
+        REQUEST_MALFORMED,
         REQUEST_TIMEOUT,
         ROUTE_NOT_FOUND,
         UNKNOWN_FIELD,
         UPSTREAM_INVALID,
+        URI_TOO_LONG,
     ];
 }
 

@@ -16,6 +16,7 @@ pub mod error;
 pub mod limit;
 pub mod middleware;
 pub mod openapi;
+mod refusal;
 pub mod state;
 
 pub use app::{App, Parts};

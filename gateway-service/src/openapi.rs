@@ -177,6 +177,7 @@ fn codes_of_route(route: &Route, path: &str, operation: &Operation) -> BTreeSet<
         // Also where no service is asked: overload is shed before the route is looked at.
         fleet::SERVICE_UNAVAILABLE.reason,
         codes::QUERY_INVALID.reason,
+        codes::HOST_INVALID.reason,
     ]);
     if route.class.is_some() {
         all.extend([
@@ -185,7 +186,9 @@ fn codes_of_route(route: &Route, path: &str, operation: &Operation) -> BTreeSet<
             fleet::DEADLINE_EXCEEDED.reason,
         ]);
     }
-    if operation.request_body.is_some() {
+    // An operation that takes no body says so to whoever sends one.
+    let with_body = [http::Method::POST, http::Method::PUT, http::Method::PATCH];
+    if route.operation().is_some_and(|(_, method, _)| with_body.contains(&method)) {
         all.extend([
             codes::BODY_TOO_LARGE.reason,
             codes::REQUEST_TIMEOUT.reason,

@@ -9,6 +9,7 @@ use chassis::health::Health;
 
 use crate::client::Upstreams;
 use crate::limit::Limiter;
+use crate::middleware::bodies::Bodies;
 use crate::middleware::client_address::Network;
 
 /// What handlers and middleware share.
@@ -20,7 +21,7 @@ pub struct Gateway {
     pub(crate) limiter: Limiter,
     pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) request_timeout: Duration,
-    pub(crate) body_read_timeout: Duration,
+    pub(crate) bodies: Bodies,
     /// Longest wait for what other services add to an order's timeline.
     pub(crate) timeline_wait: Duration,
 }

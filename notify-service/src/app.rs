@@ -6,6 +6,7 @@ use chassis::auth::{GrpcKeySource, Verifier};
 use chassis::clock::Clock;
 use chassis::db::Pool;
 use chassis::grpc::GrpcApp;
+use chassis::messaging::Trust;
 use chassis::messaging::amqp::Broker;
 use chassis::page::PageCodec;
 use chassis::run::{Endpoint, Host, Service};
@@ -13,6 +14,7 @@ use chassis::sweep;
 use proto::notify::v1::notify_service_server::NotifyServiceServer;
 use tonic::service::Routes;
 
+use crate::api::callers::CALLERS;
 use crate::api::consumer::{BINDINGS, EventHandler};
 use crate::api::dead_letters::DeadLetterKeeper;
 use crate::api::grpc::NotifyApi;
@@ -32,14 +34,14 @@ impl Service for App {
     async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
         let pool = host.database(&config.database, &MIGRATOR).await?;
         let service = service(pool, host.clock());
-        if let Some(broker) = host.broker(&config.amqp).await? {
+        if let Some(broker) = host.broker(&config.amqp, &config.events).await? {
             consume(&broker, &service, &config, host);
         }
         forget_old_receipts(&service, &config, host);
         let auth_service = host.channel("auth-service", &config.upstream);
         let keys = Arc::new(GrpcKeySource::new(auth_service, &config.token));
         let verifier = host.token_verifier(&config.token, keys);
-        Ok(Endpoint::Grpc(grpc_app(service, verifier, &config)))
+        Ok(Endpoint::Grpc(grpc_app(service, verifier, &config)?))
     }
 }
 
@@ -50,12 +52,20 @@ pub fn service(pool: Pool, clock: Arc<dyn Clock>) -> Arc<NotifyService> {
 }
 
 /// The gRPC face of the use cases.
-pub fn grpc_app(service: Arc<NotifyService>, verifier: Arc<Verifier>, config: &Config) -> GrpcApp {
+pub fn grpc_app(
+    service: Arc<NotifyService>,
+    verifier: Arc<Verifier>,
+    config: &Config,
+) -> anyhow::Result<GrpcApp> {
     let pages = PageCodec::new(&config.paging.secret);
-    let api = NotifyApi::new(service, pages, config.receipts.list_max);
+    let trust = Trust::new(&config.events)?;
+    let api = NotifyApi::new(service, pages, config.receipts.list_max, trust);
     let server =
         NotifyServiceServer::new(api).max_decoding_message_size(config.server.max_message_bytes);
-    GrpcApp::new(Routes::new(server)).auth(verifier).reflection(proto::FILE_DESCRIPTOR_SET)
+    Ok(GrpcApp::new(Routes::new(server))
+        .auth(verifier)
+        .reflection(proto::FILE_DESCRIPTOR_SET)
+        .callers(CALLERS))
 }
 
 fn forget_old_receipts(service: &Arc<NotifyService>, config: &Config, host: &Host) {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, PagingConfig, Profile,
-    RuntimeConfig, ServerConfig, TelemetryConfig, TokenConfig, UpstreamConfig,
+    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole, EventsConfig,
+    PagingConfig, Profile, RuntimeConfig, ServerConfig, TelemetryConfig, TlsConfig, TokenConfig,
+    UpstreamConfig,
 };
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -21,10 +22,14 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How services find each other.
     pub discovery: DiscoveryConfig,
+    /// Who it is to the other services.
+    pub tls: TlsConfig,
     /// The schema `hub_notify`.
     pub database: DatabaseConfig,
     /// The broker.
     pub amqp: AmqpConfig,
+    /// By which keys events are signed, and whose are believed.
+    pub events: EventsConfig,
     /// What an access token must look like.
     pub token: TokenConfig,
     /// Calls to other services (the key set of auth-service).
@@ -94,7 +99,12 @@ impl BaseConfig for Config {
         &self.discovery
     }
 
+    fn tls(&self) -> &TlsConfig {
+        &self.tls
+    }
+
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        self.events.validate("notify-service", EventRole::Consumer, profile)?;
         self.receipts.validate()?;
         self.paging.validate(profile)
     }

@@ -13,6 +13,7 @@ use chassis::run::{Endpoint, Host, Service};
 use proto::order::v1::order_service_server::OrderServiceServer;
 use tokio::sync::Notify;
 
+use crate::api::callers::CALLERS;
 use crate::api::consumer::{BINDINGS, PaymentEvents, QUEUE};
 use crate::api::grpc::OrderApi;
 use crate::client::payment::GrpcPaymentGateway;
@@ -39,7 +40,7 @@ impl Service for App {
             clock: host.clock(),
         };
         let service = service(&surroundings, &config);
-        if let Some(broker) = host.broker(&config.amqp).await? {
+        if let Some(broker) = host.broker(&config.amqp, &config.events).await? {
             exchange_events(&config, host, &broker, &surroundings, &service);
         }
         start_workers(&config, host, &service);
@@ -82,7 +83,9 @@ pub fn grpc_app(service: Arc<OrderService>, config: &Config) -> GrpcApp {
     let api = OrderApi::new(service, PageCodec::new(&config.paging.secret));
     let server =
         OrderServiceServer::new(api).max_decoding_message_size(config.server.max_message_bytes);
-    GrpcApp::new(tonic::service::Routes::new(server)).reflection(proto::FILE_DESCRIPTOR_SET)
+    GrpcApp::new(tonic::service::Routes::new(server))
+        .reflection(proto::FILE_DESCRIPTOR_SET)
+        .callers(CALLERS)
 }
 
 /// Events out of the outbox, and events of payment-service in.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, OutboxConfig,
-    PagingConfig, Profile, RuntimeConfig, ServerConfig, TelemetryConfig, TokenConfig,
-    UpstreamConfig,
+    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole, EventsConfig,
+    OutboxConfig, PagingConfig, Profile, RuntimeConfig, ServerConfig, TelemetryConfig, TlsConfig,
+    TokenConfig, UpstreamConfig,
 };
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -28,10 +28,14 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How it finds other services.
     pub discovery: DiscoveryConfig,
+    /// Who it is to the other services.
+    pub tls: TlsConfig,
     /// Its schema.
     pub database: DatabaseConfig,
     /// Its broker.
     pub amqp: AmqpConfig,
+    /// By which keys events are signed, and whose are believed.
+    pub events: EventsConfig,
     /// How its events are published.
     pub outbox: OutboxConfig,
     /// Which access tokens it believes.
@@ -146,7 +150,12 @@ impl BaseConfig for Config {
         &self.discovery
     }
 
+    fn tls(&self) -> &TlsConfig {
+        &self.tls
+    }
+
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        self.events.validate("order-service", EventRole::Both, profile)?;
         self.paging.validate(profile)?;
         if let Some((key, _)) = self.positive().into_iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::value(key, "must be at least 1"));

@@ -16,6 +16,7 @@ use sqlx::migrate::Migrator;
 use tokio::sync::mpsc;
 
 use crate::api::callbacks::Courier;
+use crate::api::callers::CALLERS;
 use crate::api::grpc::PaymentApi;
 use crate::api::{ledger_walker, reconciler};
 use crate::client::PaymentProvider;
@@ -105,7 +106,10 @@ pub fn routes(service: Arc<PaymentService>, config: &Config) -> tonic::service::
 
 /// The public port, except for who checks tokens.
 pub fn endpoint(service: Arc<PaymentService>, config: &Config) -> GrpcApp {
-    GrpcApp::new(routes(service, config)).reflection(proto::FILE_DESCRIPTOR_SET).public(PUBLIC)
+    GrpcApp::new(routes(service, config))
+        .reflection(proto::FILE_DESCRIPTOR_SET)
+        .public(PUBLIC)
+        .callers(CALLERS)
 }
 
 impl Service for App {
@@ -121,7 +125,7 @@ impl Service for App {
             assemble(&config, &pool, &outbox, &host.clock())?;
 
         let soft = || host.shutdown().soft();
-        if let Some(broker) = host.broker(&config.amqp).await? {
+        if let Some(broker) = host.broker(&config.amqp, &config.events).await? {
             let publisher = Arc::new(broker.publisher());
             let relay = Relay::new(pool, publisher, &config.outbox, &outbox);
             host.spawn("outbox relay", relay.run(soft()));

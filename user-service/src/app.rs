@@ -13,7 +13,7 @@ use chassis::page::PageCodec;
 use chassis::run::{Endpoint, Host, Service, until_available};
 use proto::user::v1::user_service_server::UserServiceServer;
 
-use crate::api::UserApi;
+use crate::api::{CALLERS, UserApi};
 use crate::config::Config;
 use crate::hasher::{Argon2Hasher, HashingLimits};
 use crate::repository::{MIGRATOR, MySqlUserRepository};
@@ -25,6 +25,7 @@ const PUBLIC: &[&str] = &[
     "/enterprisehub.user.v1.UserService/Register",
     "/enterprisehub.user.v1.UserService/VerifyCredentials",
     "/enterprisehub.user.v1.UserService/GetAccess",
+    "/enterprisehub.user.v1.UserService/ListAccessChanges",
 ];
 
 /// The user service as a process.
@@ -39,7 +40,7 @@ impl Service for App {
     async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
         let pool = host.database(&config.database, &MIGRATOR).await?;
         let outbox = Outbox::new();
-        if let Some(broker) = host.broker(&config.amqp).await? {
+        if let Some(broker) = host.broker(&config.amqp, &config.events).await? {
             let relay =
                 Relay::new(pool.clone(), Arc::new(broker.publisher()), &config.outbox, &outbox);
             host.spawn("outbox relay", relay.run(host.shutdown().soft()));
@@ -76,6 +77,7 @@ pub fn grpc_app(service: UserService, config: &Config) -> GrpcApp {
     GrpcApp::new(tonic::service::Routes::new(server))
         .reflection(proto::FILE_DESCRIPTOR_SET)
         .public(PUBLIC)
+        .callers(CALLERS)
 }
 
 async fn bootstrap(service: &UserService, config: &Config) -> anyhow::Result<()> {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, OutboxConfig,
-    PagingConfig, Profile, RuntimeConfig, Secret, ServerConfig, TelemetryConfig, TokenConfig,
-    UpstreamConfig,
+    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole, EventsConfig,
+    OutboxConfig, PagingConfig, Profile, RuntimeConfig, Secret, ServerConfig, TelemetryConfig,
+    TlsConfig, TokenConfig, UpstreamConfig,
 };
 use serde::Deserialize;
 
@@ -24,10 +24,14 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How it finds auth-service.
     pub discovery: DiscoveryConfig,
+    /// Who it is to the other services.
+    pub tls: TlsConfig,
     /// Its schema.
     pub database: DatabaseConfig,
     /// The broker.
     pub amqp: AmqpConfig,
+    /// By which keys events are signed, and whose are believed.
+    pub events: EventsConfig,
     /// How events leave.
     pub outbox: OutboxConfig,
     /// Which access tokens are believed.
@@ -100,7 +104,12 @@ impl BaseConfig for Config {
         &self.discovery
     }
 
+    fn tls(&self) -> &TlsConfig {
+        &self.tls
+    }
+
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        self.events.validate("user-service", EventRole::Producer, profile)?;
         self.paging.validate(profile)?;
         self.bootstrap.first_admin().map(|_| ())
     }

@@ -6,12 +6,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::CredentialChecker;
-use crate::model::{AccountAccess, Credentials, Identity, SessionError, UserId};
+use crate::model::{
+    AccountAccess, AccountChange, AccountChanges, Credentials, Identity, SessionError, UserId,
+};
 
 /// Keeps accounts in memory.
 #[derive(Debug, Default)]
 pub struct MemoryAccounts {
     accounts: Mutex<HashMap<UserId, Account>>,
+    changes: Mutex<Vec<AccountChange>>,
 }
 
 #[derive(Clone, Debug)]
@@ -25,8 +28,13 @@ impl MemoryAccounts {
     /// Adds an active account with the role `customer`.
     pub fn add(&self, email: &str, password: &str) -> UserId {
         let id = UserId::generate();
-        let access =
-            AccountAccess { is_active: true, roles: vec!["customer".to_owned()], session_epoch: 1 };
+        let access = AccountAccess {
+            is_active: true,
+            roles: vec!["customer".to_owned()],
+            session_epoch: 1,
+            version: 1,
+            kept_session: None,
+        };
         let account = Account { email: email.to_owned(), password: password.to_owned(), access };
         self.lock().insert(id, account);
         id
@@ -37,6 +45,17 @@ impl MemoryAccounts {
         if let Some(account) = self.lock().get_mut(&id) {
             alter(&mut account.access);
         }
+    }
+
+    /// Tells of a change in the list of changes, and lets it be in force.
+    pub fn tell(&self, change: AccountChange) {
+        self.alter(change.user_id, |access| {
+            access.is_active = change.is_active;
+            access.session_epoch = change.session_epoch;
+            access.version = change.version;
+            access.kept_session = change.kept_session;
+        });
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Account>> {
@@ -59,11 +78,19 @@ impl CredentialChecker for MemoryAccounts {
         if !account.access.is_active {
             return Err(SessionError::AccountDisabled);
         }
-        let AccountAccess { roles, session_epoch, .. } = account.access.clone();
-        Ok(Identity { user_id: *id, roles, session_epoch })
+        let AccountAccess { roles, session_epoch, version, .. } = account.access.clone();
+        Ok(Identity { user_id: *id, roles, session_epoch, version })
     }
 
     async fn find_access(&self, user_id: UserId) -> Result<Option<AccountAccess>, SessionError> {
         Ok(self.lock().get(&user_id).map(|account| account.access.clone()))
+    }
+
+    /// The cursor is the number of the changes that were read.
+    async fn list_changes(&self, cursor: &str, _: u32) -> Result<AccountChanges, SessionError> {
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = cursor.parse().unwrap_or(0);
+        let new = changes.iter().skip(start).cloned().collect();
+        Ok(AccountChanges { changes: new, cursor: changes.len().to_string(), more: false })
     }
 }

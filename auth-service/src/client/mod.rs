@@ -10,7 +10,7 @@ use async_trait::async_trait;
 pub use memory::MemoryAccounts;
 pub use user::GrpcCredentialChecker;
 
-use crate::model::{AccountAccess, Credentials, Identity, SessionError, UserId};
+use crate::model::{AccountAccess, AccountChanges, Credentials, Identity, SessionError, UserId};
 
 /// Knows whom credentials belong to and what accounts may do.
 #[async_trait]
@@ -21,4 +21,12 @@ pub trait CredentialChecker: Send + Sync {
 
     /// Finds what an account may do at the moment.
     async fn find_access(&self, user_id: UserId) -> Result<Option<AccountAccess>, SessionError>;
+
+    /// Lists whose access changed since the part that returned `cursor`, or within the last
+    /// `lookback_s` seconds when it is empty.
+    async fn list_changes(
+        &self,
+        cursor: &str,
+        lookback_s: u32,
+    ) -> Result<AccountChanges, SessionError>;
 }

@@ -9,7 +9,10 @@ use tonic::Status;
 use tracing::instrument;
 
 use super::CredentialChecker;
-use crate::model::{AccountAccess, Credentials, Identity, SessionError, UserId};
+use crate::model::{
+    AccountAccess, AccountChange, AccountChanges, Credentials, Identity, SessionError, SessionId,
+    UserId,
+};
 
 /// Asks user-service.
 #[derive(Clone)]
@@ -41,6 +44,7 @@ impl CredentialChecker for GrpcCredentialChecker {
             user_id: UserId::parse(&reply.user_id).map_err(SessionError::internal)?,
             roles: reply.roles,
             session_epoch: reply.session_epoch,
+            version: reply.version,
         })
     }
 
@@ -63,8 +67,43 @@ impl CredentialChecker for GrpcCredentialChecker {
             is_active: reply.status() == pb::UserStatus::Active,
             roles: reply.roles,
             session_epoch: reply.session_epoch,
+            version: reply.version,
+            kept_session: kept_session(&reply.kept_session_id)?,
         }))
     }
+
+    /// Asked at a steady pace, so that a failure is mended by the next time.
+    #[instrument(name = "client.user.list_access_changes", skip_all)]
+    async fn list_changes(
+        &self,
+        cursor: &str,
+        lookback_s: u32,
+    ) -> Result<AccountChanges, SessionError> {
+        let request = pb::ListAccessChangesRequest { cursor: cursor.to_owned(), lookback_s };
+        let reply = self.client.clone().list_access_changes(request).await;
+        let reply = reply.map_err(|status| refusal(&status))?.into_inner();
+        let changes = reply.changes.iter().map(change).collect::<Result<_, _>>()?;
+        Ok(AccountChanges { changes, cursor: reply.cursor, more: reply.more })
+    }
+}
+
+fn change(change: &pb::AccessChange) -> Result<AccountChange, SessionError> {
+    Ok(AccountChange {
+        user_id: UserId::parse(&change.user_id).map_err(SessionError::internal)?,
+        version: change.version,
+        is_active: change.status() == pb::UserStatus::Active,
+        session_epoch: change.session_epoch,
+        sessions_from: change.sessions_from,
+        kept_session: kept_session(&change.kept_session_id)?,
+        roles_from: change.roles_from,
+    })
+}
+
+fn kept_session(id: &str) -> Result<Option<SessionId>, SessionError> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    SessionId::parse(id).map(Some).map_err(SessionError::internal)
 }
 
 /// What user-service's refusal means here.

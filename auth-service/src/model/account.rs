@@ -2,6 +2,8 @@
 
 use chassis::config::Secret;
 
+use super::SessionId;
+
 chassis::id_type!(
     /// Identity of an account; user-service owns it.
     UserId,
@@ -26,6 +28,8 @@ pub struct Identity {
     pub roles: Vec<String>,
     /// Rises when all sessions begun before must end.
     pub session_epoch: u64,
+    /// The account's version.
+    pub version: u64,
 }
 
 /// What an account may do at the moment.
@@ -37,4 +41,8 @@ pub struct AccountAccess {
     pub roles: Vec<String>,
     /// Rises when all sessions begun before must end.
     pub session_epoch: u64,
+    /// The account's version.
+    pub version: u64,
+    /// The session that outlived the last rise of the epoch.
+    pub kept_session: Option<SessionId>,
 }

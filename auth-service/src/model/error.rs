@@ -10,13 +10,15 @@ use chassis::error::{ErrorCode, Kind, ServiceError, codes};
 const REFRESH_INVALID: ErrorCode = ErrorCode::new("REFRESH_INVALID", Kind::Unauthenticated);
 /// The refresh token was exchanged before.
 const REFRESH_REUSED: ErrorCode = ErrorCode::new("REFRESH_REUSED", Kind::Unauthenticated);
+/// The caller has no such session.
+const SESSION_NOT_FOUND: ErrorCode = ErrorCode::new("SESSION_NOT_FOUND", Kind::NotFound);
 /// user-service's code, passed on.
 const CREDENTIALS_INVALID: ErrorCode = ErrorCode::new("CREDENTIALS_INVALID", Kind::Unauthenticated);
 /// user-service's code, passed on.
 const ACCOUNT_DISABLED: ErrorCode = ErrorCode::new("ACCOUNT_DISABLED", Kind::Unauthenticated);
 
 /// The codes that this service owns; each has a page in the catalogue.
-pub const CODES: &[ErrorCode] = &[REFRESH_INVALID, REFRESH_REUSED];
+pub const CODES: &[ErrorCode] = &[REFRESH_INVALID, REFRESH_REUSED, SESSION_NOT_FOUND];
 
 /// Why an operation on sessions was not done.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,15 @@ pub enum SessionError {
     /// The refresh token was exchanged before; its session was ended.
     #[error("the refresh token was used twice")]
     RefreshReused,
+    /// The caller has no such session.
+    #[error("the caller has no such session")]
+    SessionNotFound,
+    /// The caller's account may not do this, or not any more.
+    #[error("the caller may not do this")]
+    PermissionDenied,
+    /// What was presented as the place in a feed is none.
+    #[error("there is no such place in the feed")]
+    CursorInvalid,
     /// The time that the caller gave is over.
     #[error("the deadline has passed")]
     DeadlineExceeded,
@@ -66,6 +77,9 @@ impl ServiceError for SessionError {
             Self::AccountDisabled => ACCOUNT_DISABLED,
             Self::RefreshInvalid => REFRESH_INVALID,
             Self::RefreshReused => REFRESH_REUSED,
+            Self::SessionNotFound => SESSION_NOT_FOUND,
+            Self::PermissionDenied => codes::PERMISSION_DENIED,
+            Self::CursorInvalid => codes::CURSOR_INVALID,
             Self::DeadlineExceeded => codes::DEADLINE_EXCEEDED,
             Self::Unavailable { .. } => codes::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => codes::INTERNAL,
@@ -78,6 +92,9 @@ impl ServiceError for SessionError {
             Self::AccountDisabled => "The account is disabled.",
             Self::RefreshInvalid => "The refresh token is not valid.",
             Self::RefreshReused => "The refresh token was used before; the session was ended.",
+            Self::SessionNotFound => "There is no such session.",
+            Self::PermissionDenied => "The caller may not perform this operation.",
+            Self::CursorInvalid => "The cursor was not made by this service.",
             Self::DeadlineExceeded => "The operation did not finish before its deadline.",
             Self::Unavailable { .. } => "The service cannot do this at the moment.",
             Self::Internal { .. } => "An internal error occurred.",

@@ -6,13 +6,16 @@ mod error;
 mod event;
 mod key;
 mod refresh;
+mod revocation;
 mod session;
 
 pub use account::{AccountAccess, Credentials, Identity, UserId};
 pub use error::{CODES, SessionError};
 pub use event::SessionEvent;
-pub use key::StoredKey;
+pub use key::{KeyState, StoredKey};
 pub use refresh::{Presented, RefreshToken, TokenDigest, TokenState, Verdict};
+pub use revocation::{AccountChange, AccountChanges, AccountRule, Revocation, RevocationPage};
 pub use session::{
-    Client, EndReason, Exchange, Lifetimes, Login, Opened, Session, SessionId, StoredSession,
+    Client, EndOfUser, EndReason, Exchange, Lifetimes, Login, Opened, Session, SessionId,
+    StoredSession,
 };

@@ -34,6 +34,10 @@ pub enum EndReason {
     AccountDisabled,
     /// All sessions of the account had to end, as after a change of its password.
     EpochMoved,
+    /// Its holder ended it from another one, or ended all of them.
+    Revoked,
+    /// Its holder began more sessions than one may have.
+    Displaced,
 }
 
 impl EndReason {
@@ -44,6 +48,8 @@ impl EndReason {
             Self::TokenReuse => "token_reuse",
             Self::AccountDisabled => "account_disabled",
             Self::EpochMoved => "credentials_changed",
+            Self::Revoked => "revoked",
+            Self::Displaced => "displaced",
         }
     }
 }
@@ -94,6 +100,28 @@ pub struct StoredSession {
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session(StoredSession);
+
+/// Which sessions of a user end together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndOfUser {
+    /// Whose sessions.
+    pub user_id: UserId,
+    /// The one that does not end.
+    pub kept: Option<SessionId>,
+    /// Only those begun under a lower epoch end; `None`: all do.
+    pub below_epoch: Option<u64>,
+    /// Why.
+    pub reason: EndReason,
+}
+
+impl EndOfUser {
+    /// Whether this session is among them.
+    pub fn concerns(&self, session: &Session) -> bool {
+        session.user_id() == self.user_id
+            && Some(session.id()) != self.kept
+            && self.below_epoch.is_none_or(|epoch| session.session_epoch() < epoch)
+    }
+}
 
 /// A new session that is not stored yet.
 #[derive(Clone, Debug)]
@@ -162,10 +190,14 @@ impl Session {
         Some(Exchange { verdict: Verdict::Refused, session, ended, tokens: Vec::new(), events })
     }
 
+    /// When the session ends, unless it is refreshed before then.
+    pub fn ends_at(&self, lifetimes: &Lifetimes) -> DateTime<Utc> {
+        self.0.expires_at.min(self.0.last_used_at + lifetimes.idle)
+    }
+
     /// Whether the session may still be refreshed.
     pub fn is_live(&self, lifetimes: &Lifetimes, now: DateTime<Utc>) -> bool {
-        let idle_until = self.0.last_used_at + lifetimes.idle;
-        !self.0.has_ended && now < self.0.expires_at && now < idle_until
+        !self.0.has_ended && now < self.ends_at(lifetimes)
     }
 
     fn used(&self, now: DateTime<Utc>) -> Self {
@@ -283,6 +315,7 @@ pub(super) mod tests {
             user_id: UserId::generate(),
             roles: vec!["customer".to_owned()],
             session_epoch: 1,
+            version: 1,
         };
         let first_token = TokenDigest::new([1; 32]);
         let login = Login { identity, client: Client::default(), first_token };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chassis::doorbell::Doorbell;
 use chassis::outbox::Outbox;
 use chassis::testing::mysql::TestDatabase;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,11 +11,12 @@ use futures::future::join_all;
 
 use super::{
     KeyRepository, MIGRATOR, MemoryKeyRepository, MemorySessionRepository, MySqlKeyRepository,
-    MySqlSessionRepository, SessionRepository,
+    MySqlRevocationRepository, MySqlSessionRepository, RevocationRepository, SessionRepository,
 };
 use crate::model::{
-    Client, EndReason, Exchange, Identity, Lifetimes, Login, Opened, Session, SessionError,
-    SessionId, StoredKey, TokenDigest, TokenState, UserId, Verdict,
+    AccountRule, Client, EndOfUser, EndReason, Exchange, Identity, KeyState, Lifetimes, Login,
+    Opened, Revocation, Session, SessionError, SessionId, StoredKey, TokenDigest, TokenState,
+    UserId, Verdict,
 };
 use crate::token::RefreshSecret;
 
@@ -35,14 +37,18 @@ fn digest() -> TokenDigest {
 }
 
 async fn open(sessions: &dyn SessionRepository) -> Opened {
+    open_for(sessions, UserId::generate(), now()).await
+}
+
+async fn open_for(sessions: &dyn SessionRepository, user_id: UserId, at: DateTime<Utc>) -> Opened {
     let login = Login {
-        identity: Identity { user_id: UserId::generate(), roles: Vec::new(), session_epoch: 3 },
+        identity: Identity { user_id, roles: Vec::new(), session_epoch: 3, version: 3 },
         client: Client {
             user_agent: "浏览器 👍".to_owned(), address: "2001:db8::1".to_owned()
         },
         first_token: digest(),
     };
-    let opened = Session::open(login, &lifetimes(), now());
+    let opened = Session::open(login, &lifetimes(), at);
     sessions.insert(&opened).await.unwrap();
     opened
 }
@@ -145,6 +151,51 @@ async fn ending_twice_ends_once(sessions: &dyn SessionRepository) {
     sessions.end(SessionId::generate(), EndReason::Logout, now()).await.unwrap();
 }
 
+async fn live_sessions_of_a_user_are_listed(sessions: &dyn SessionRepository) {
+    let user = UserId::generate();
+    let at = |minute| now() + TimeDelta::minutes(minute);
+    let mut opened = Vec::new();
+    for minute in 0..4 {
+        opened.push(open_for(sessions, user, at(minute)).await.session.id());
+    }
+    open(sessions).await;
+    sessions.end(opened[2], EndReason::Logout, at(5)).await.unwrap();
+    let list = async |when, limit| {
+        let live = sessions.list_live(user, &lifetimes(), when, limit).await.unwrap();
+        live.iter().map(Session::id).collect::<Vec<_>>()
+    };
+    assert_eq!(list(at(6), 100).await, [opened[3], opened[1], opened[0]]);
+    assert_eq!(list(at(6), 2).await, [opened[3], opened[1]]);
+    assert_eq!(list(at(1) + TimeDelta::days(7), 100).await, [opened[3]], "the others are idle");
+    let found = sessions.find(opened[2]).await.unwrap().unwrap();
+    assert!(found.stored().has_ended && found.user_id() == user);
+    assert_eq!(sessions.find(SessionId::generate()).await.unwrap(), None);
+}
+
+async fn sessions_of_a_user_end_together(sessions: &dyn SessionRepository) {
+    let user = UserId::generate();
+    let mut opened = Vec::new();
+    for _ in 0..25 {
+        opened.push(open_for(sessions, user, now()).await.session.id());
+    }
+    let other = open(sessions).await.session.id();
+    let end = |kept, below_epoch| EndOfUser {
+        user_id: user,
+        kept,
+        below_epoch,
+        reason: EndReason::EpochMoved,
+    };
+    let kept = Some(opened[7]);
+    let ended = async |end: EndOfUser| sessions.end_of_user(&end, now()).await.unwrap();
+    assert_eq!(ended(end(kept, Some(3))).await, 0, "they began under this epoch");
+    assert_eq!(ended(end(kept, Some(4))).await, 24);
+    assert_eq!(ended(end(kept, Some(4))).await, 0);
+    let live = sessions.list_live(user, &lifetimes(), now(), 100).await.unwrap();
+    assert_eq!(live.iter().map(Session::id).collect::<Vec<_>>(), [opened[7]]);
+    assert_eq!(ended(end(None, None)).await, 1);
+    assert!(!sessions.find(other).await.unwrap().unwrap().stored().has_ended);
+}
+
 async fn what_expired_long_ago_is_purged(sessions: &dyn SessionRepository) {
     let opened = open(sessions).await;
     assert_eq!(sessions.purge(now() + TimeDelta::days(30), 100).await.unwrap(), 0);
@@ -161,7 +212,65 @@ async fn session_suite(sessions: Arc<dyn SessionRepository>) {
     parallel_exchanges_leave_one_live_branch(&*sessions).await;
     an_exchange_is_never_seen_half_done(&*sessions).await;
     ending_twice_ends_once(&*sessions).await;
+    live_sessions_of_a_user_are_listed(&*sessions).await;
+    sessions_of_a_user_end_together(&*sessions).await;
     what_expired_long_ago_is_purged(&*sessions).await;
+}
+
+fn rule(user_id: UserId, version: u64) -> AccountRule {
+    AccountRule {
+        user_id,
+        version,
+        is_disabled: version == 3,
+        sessions_from: version,
+        kept_session: (version == 2).then(SessionId::generate),
+        roles_from: 1,
+    }
+}
+
+/// Everything in the feed from a cursor on, in pages of three, and where it goes on.
+async fn read(revocations: &dyn RevocationRepository, cursor: &str) -> (Vec<Revocation>, String) {
+    let (mut all, mut cursor) = (Vec::new(), cursor.to_owned());
+    loop {
+        let page = revocations.list(&cursor, 600, 3).await.unwrap();
+        assert!(page.entries.len() <= 3);
+        assert!(page.entries.iter().all(|(_, keep_s)| (590..=600).contains(keep_s)));
+        all.extend(page.entries.into_iter().map(|(entry, _)| entry));
+        cursor = page.cursor;
+        if !page.more {
+            return (all, cursor);
+        }
+    }
+}
+
+async fn revocation_suite(
+    sessions: Arc<dyn SessionRepository>,
+    revocations: Arc<dyn RevocationRepository>,
+) {
+    let (_, begin) = read(&*revocations, "").await;
+    let mut ended = Vec::new();
+    for _ in 0..5 {
+        let id = open(&*sessions).await.session.id();
+        sessions.end(id, EndReason::Logout, now()).await.unwrap();
+        ended.push(Revocation::Session(id));
+    }
+    let user = UserId::generate();
+    let [first, second, third] = [1, 2, 3].map(|version| rule(user, version));
+    assert!(revocations.record(&second).await.unwrap());
+    assert!(!revocations.record(&second).await.unwrap(), "it is there");
+    assert!(!revocations.record(&first).await.unwrap(), "an older one undoes nothing");
+    let (told, middle) = read(&*revocations, &begin).await;
+    assert!(ended.iter().all(|entry| told.contains(entry)), "every page is read");
+    assert!(told.contains(&Revocation::Account(second.clone())));
+    let many = join_all((0..8).map(|_| revocations.record(&third))).await;
+    assert_eq!(many.into_iter().filter(|stored| *stored.as_ref().unwrap()).count(), 1);
+    let (told, _) = read(&*revocations, &middle).await;
+    assert!(told.contains(&Revocation::Account(third)));
+    assert!(!told.contains(&Revocation::Account(second)), "one rule per account");
+    let refused = revocations.list("nowhere", 600, 3).await;
+    assert!(matches!(refused, Err(SessionError::CursorInvalid)));
+    assert_eq!(revocations.sweep(600, 100).await.unwrap(), 0);
+    while revocations.sweep(0, 2).await.unwrap() > 0 {}
 }
 
 fn key(kid: &str) -> StoredKey {
@@ -171,6 +280,7 @@ fn key(kid: &str) -> StoredKey {
         sealed_key: vec![1, 2, 3],
         signs: true,
         created_at: now(),
+        signs_from: None,
         published_until: None,
     }
 }
@@ -182,12 +292,54 @@ async fn key_suite(keys: Arc<dyn KeyRepository>) {
     let won: Vec<_> = results.iter().map(|result| *result.as_ref().unwrap()).collect();
     assert_eq!(won.iter().filter(|won| **won).count(), 1);
     let winner = won.iter().position(|won| *won).unwrap();
-    assert_eq!(keys.list().await.unwrap(), [many[winner].clone()]);
+    let signing = many[winner].clone();
+    assert_eq!(keys.list().await.unwrap(), std::slice::from_ref(&signing));
+    rotation_suite(&*keys, &signing.kid).await;
+}
+
+async fn rotation_suite(keys: &dyn KeyRepository, first: &str) {
+    let later = now() + TimeDelta::minutes(1);
+    let pending = |kid: &str| StoredKey {
+        signs: false,
+        created_at: later,
+        signs_from: Some(later),
+        ..key(kid)
+    };
+    let many: Vec<_> = (0..10).map(|n| pending(&format!("next-{n}"))).collect();
+    let stored = join_all(many.iter().map(|key| keys.insert_pending(key))).await;
+    let stored: Vec<_> = stored.into_iter().map(Result::unwrap).collect();
+    assert_eq!(stored.iter().filter(|stored| **stored).count(), 1);
+    let next = &many[stored.iter().position(|stored| *stored).unwrap()];
+    let states = async || {
+        let keys = keys.list().await.unwrap();
+        keys.iter().map(|key| (key.kid.clone(), key.state())).collect::<Vec<_>>()
+    };
+    let named = |kid: &str, state| (kid.to_owned(), state);
+    let expected = [named(first, KeyState::Signing), named(&next.kid, KeyState::Pending)];
+    assert_eq!(states().await, expected);
+    assert!(keys.list().await.unwrap().contains(next), "it is stored whole");
+    let promoted = join_all((0..8).map(|_| keys.promote(&next.kid, later))).await;
+    assert_eq!(promoted.into_iter().filter(|done| *done.as_ref().unwrap()).count(), 1);
+    let expected = [named(first, KeyState::Retired), named(&next.kid, KeyState::Signing)];
+    assert_eq!(states().await, expected);
+    let retired = keys.list().await.unwrap().remove(0);
+    assert_eq!((retired.published_until, retired.sealed_key), (Some(later), Vec::new()));
+    assert!(keys.insert_pending(&pending("waits")).await.unwrap(), "the next one may come");
+    let last = StoredKey { created_at: later + TimeDelta::minutes(1), ..key("only") };
+    keys.replace_all(&last, later).await.unwrap();
+    let states = states().await;
+    let living: Vec<_> = states.iter().filter(|(_, state)| *state != KeyState::Retired).collect();
+    assert_eq!(living, [&named("only", KeyState::Signing)]);
+    assert!(keys.list().await.unwrap().iter().all(|key| key.signs || !key.is_published(later)));
+    assert_eq!(keys.forget(later).await.unwrap(), 0);
+    assert_eq!(keys.forget(later + TimeDelta::seconds(1)).await.unwrap(), 3);
 }
 
 #[tokio::test]
 async fn the_memory_adapters_keep_the_contract() {
-    session_suite(Arc::new(MemorySessionRepository::default())).await;
+    let memory = Arc::new(MemorySessionRepository::default());
+    revocation_suite(memory.clone(), memory.clone()).await;
+    session_suite(memory).await;
     key_suite(Arc::new(MemoryKeyRepository::default())).await;
 }
 
@@ -195,13 +347,16 @@ async fn the_memory_adapters_keep_the_contract() {
 #[ignore = "needs MySQL: cargo ehub test"]
 async fn the_mysql_adapters_keep_the_contract() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let sessions = MySqlSessionRepository::new(database.pool(), Outbox::new());
-    session_suite(Arc::new(sessions)).await;
+    let sessions = MySqlSessionRepository::new(database.pool(), Outbox::new(), Doorbell::new());
+    let revocations = Arc::new(MySqlRevocationRepository::new(database.pool()));
+    let sessions = Arc::new(sessions);
+    session_suite(sessions.clone()).await;
+    revocation_suite(sessions, revocations).await;
     key_suite(Arc::new(MySqlKeyRepository::new(database.pool()))).await;
     for (event, count) in [
-        ("auth.session_started", 7),
+        ("auth.session_started", 43),
         ("auth.token_reuse_detected", 1),
-        ("auth.sessions_revoked", 2),
+        ("auth.sessions_revoked", 33),
     ] {
         let stored: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outbox WHERE routing_key = ?")
             .bind(event)

@@ -44,7 +44,12 @@ mod tests {
         let day = TimeDelta::days(1);
         let lifetimes = Lifetimes { absolute: day, idle: day, retry_grace: TimeDelta::zero() };
         let login = Login {
-            identity: Identity { user_id: UserId::generate(), roles: Vec::new(), session_epoch: 1 },
+            identity: Identity {
+                user_id: UserId::generate(),
+                roles: Vec::new(),
+                session_epoch: 1,
+                version: 1,
+            },
             client: Client { user_agent: "curl/8".to_owned(), address: "127.0.0.1".to_owned() },
             first_token: TokenDigest::new([1; 32]),
         };

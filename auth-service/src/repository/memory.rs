@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chassis::clock::{Clock as _, SystemClock};
+use chassis::feed::{Cursor, Position};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
-use super::{Decide, KeyRepository, SessionRepository};
+use super::{Decide, KeyRepository, RevocationRepository, SessionRepository};
 use crate::model::{
-    EndReason, Exchange, Opened, Presented, RefreshToken, Session, SessionError, SessionEvent,
-    SessionId, StoredKey, TokenDigest,
+    AccountRule, EndOfUser, EndReason, Exchange, KeyState, Lifetimes, Opened, Presented,
+    RefreshToken, Revocation, RevocationPage, Session, SessionError, SessionEvent, SessionId,
+    StoredKey, TokenDigest, UserId,
 };
 
-/// Keeps sessions in memory.
+/// Keeps sessions and revocations in memory.
 #[derive(Debug, Default)]
 pub struct MemorySessionRepository {
     state: Mutex<State>,
@@ -22,6 +26,8 @@ pub struct MemorySessionRepository {
 struct State {
     sessions: BTreeMap<SessionId, Session>,
     tokens: BTreeMap<TokenDigest, (SessionId, RefreshToken)>,
+    /// By subject, with the time of the entry in microseconds.
+    revocations: BTreeMap<Uuid, (i64, Revocation)>,
     events: Vec<SessionEvent>,
 }
 
@@ -51,7 +57,23 @@ impl State {
             self.tokens.insert(token.digest, (id, token.clone()));
         }
         self.events.extend(exchange.events.iter().cloned());
+        if exchange.ended.is_some() {
+            self.revocations.insert(id.as_uuid(), (now_us(), Revocation::Session(id)));
+        }
     }
+
+    fn end(&mut self, session: SessionId, reason: EndReason, now: DateTime<Utc>) -> bool {
+        let ended = self.sessions.get(&session).and_then(|session| session.end(reason, now));
+        if let Some(exchange) = &ended {
+            self.store(exchange);
+        }
+        ended.is_some()
+    }
+}
+
+/// Entries of the feed bear the time of the storage, whatever the time of the service.
+fn now_us() -> i64 {
+    SystemClock.now().timestamp_micros()
 }
 
 #[async_trait]
@@ -88,12 +110,40 @@ impl SessionRepository for MemorySessionRepository {
         reason: EndReason,
         now: DateTime<Utc>,
     ) -> Result<(), SessionError> {
-        let mut state = self.lock();
-        let ended = state.sessions.get(&session).and_then(|session| session.end(reason, now));
-        if let Some(exchange) = ended {
-            state.store(&exchange);
-        }
+        self.lock().end(session, reason, now);
         Ok(())
+    }
+
+    async fn find(&self, session: SessionId) -> Result<Option<Session>, SessionError> {
+        Ok(self.lock().sessions.get(&session).cloned())
+    }
+
+    async fn list_live(
+        &self,
+        user: UserId,
+        lifetimes: &Lifetimes,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Session>, SessionError> {
+        let state = self.lock();
+        let is_live =
+            |session: &&Session| session.user_id() == user && session.is_live(lifetimes, now);
+        let mut live: Vec<_> = state.sessions.values().filter(is_live).cloned().collect();
+        live.sort_by_key(|session| (session.stored().last_used_at, session.id()));
+        live.reverse();
+        live.truncate(limit as usize);
+        Ok(live)
+    }
+
+    async fn end_of_user(&self, end: &EndOfUser, now: DateTime<Utc>) -> Result<u32, SessionError> {
+        let mut state = self.lock();
+        let concerned = state.sessions.values().filter(|session| end.concerns(session));
+        let concerned: Vec<_> = concerned.map(Session::id).collect();
+        let mut count = 0;
+        for id in concerned {
+            count += u32::from(state.end(id, end.reason, now));
+        }
+        Ok(count)
     }
 
     async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, SessionError> {
@@ -111,24 +161,127 @@ impl SessionRepository for MemorySessionRepository {
     }
 }
 
+#[async_trait]
+impl RevocationRepository for MemorySessionRepository {
+    async fn record(&self, rule: &AccountRule) -> Result<bool, SessionError> {
+        let mut state = self.lock();
+        let id = rule.user_id.as_uuid();
+        if let Some((_, Revocation::Account(known))) = state.revocations.get(&id)
+            && known.version >= rule.version
+        {
+            return Ok(false);
+        }
+        state.revocations.insert(id, (now_us(), Revocation::Account(rule.clone())));
+        Ok(true)
+    }
+
+    async fn list(
+        &self,
+        cursor: &str,
+        keep_s: u32,
+        limit: u32,
+    ) -> Result<RevocationPage, SessionError> {
+        let state = self.lock();
+        let now = now_us();
+        let start = if cursor.is_empty() {
+            Cursor::since(now - i64::from(keep_s) * 1_000_000)
+        } else {
+            Cursor::parse(cursor).map_err(|_| SessionError::CursorInvalid)?
+        };
+        let Position { at_us, id } = start.position();
+        let mut found: Vec<_> =
+            state.revocations.iter().map(|(id, (at, e))| (*at, *id, e)).collect();
+        found.retain(|(at, subject, _)| (*at, *subject) > (at_us, id));
+        found.sort_by_key(|(at, subject, _)| (*at, *subject));
+        found.truncate(limit as usize);
+        let last = found.last().map(|&(at_us, id, _)| Position { at_us, id });
+        let (cursor, more) = Cursor::after(found.len(), limit, last, now);
+        let entries = found.into_iter().map(|(_, _, entry)| (entry.clone(), keep_s)).collect();
+        Ok(RevocationPage { entries, cursor: cursor.to_string(), more })
+    }
+
+    async fn sweep(&self, keep_s: u32, limit: u32) -> Result<u64, SessionError> {
+        let mut state = self.lock();
+        let before = now_us() - i64::from(keep_s) * 1_000_000;
+        let old = state.revocations.iter().filter(|(_, (at, _))| *at < before);
+        let old: Vec<_> = old.map(|(id, _)| *id).take(limit as usize).collect();
+        for id in &old {
+            state.revocations.remove(id);
+        }
+        Ok(old.len() as u64)
+    }
+}
+
 /// Keeps signing keys in memory.
 #[derive(Debug, Default)]
 pub struct MemoryKeyRepository {
     keys: Mutex<Vec<StoredKey>>,
 }
 
+impl MemoryKeyRepository {
+    fn lock(&self) -> MutexGuard<'_, Vec<StoredKey>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[async_trait]
 impl KeyRepository for MemoryKeyRepository {
     async fn list(&self) -> Result<Vec<StoredKey>, SessionError> {
-        Ok(self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        Ok(self.lock().clone())
     }
 
     async fn insert_signing(&self, key: &StoredKey) -> Result<bool, SessionError> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.lock();
         if keys.iter().any(|known| known.signs) {
             return Ok(false);
         }
         keys.push(key.clone());
         Ok(true)
     }
+
+    async fn insert_pending(&self, key: &StoredKey) -> Result<bool, SessionError> {
+        let mut keys = self.lock();
+        if keys.iter().any(|known| known.state() == KeyState::Pending) {
+            return Ok(false);
+        }
+        keys.push(key.clone());
+        Ok(true)
+    }
+
+    async fn promote(&self, kid: &str, until: DateTime<Utc>) -> Result<bool, SessionError> {
+        let mut keys = self.lock();
+        let is_it = |key: &&StoredKey| key.kid == kid && key.state() == KeyState::Pending;
+        if !keys.iter().any(|key| is_it(&key)) {
+            return Ok(false);
+        }
+        for key in keys.iter_mut() {
+            if key.signs {
+                retire(key, until);
+            }
+            key.signs = key.kid == kid;
+        }
+        Ok(true)
+    }
+
+    async fn replace_all(&self, key: &StoredKey, now: DateTime<Utc>) -> Result<(), SessionError> {
+        let mut keys = self.lock();
+        for known in keys.iter_mut().filter(|known| known.is_published(now)) {
+            retire(known, now);
+        }
+        keys.push(key.clone());
+        Ok(())
+    }
+
+    async fn forget(&self, before: DateTime<Utc>) -> Result<u64, SessionError> {
+        let mut keys = self.lock();
+        let count = keys.len();
+        keys.retain(|key| key.published_until.is_none_or(|until| until >= before));
+        Ok((count - keys.len()) as u64)
+    }
+}
+
+fn retire(key: &mut StoredKey, until: DateTime<Utc>) {
+    key.signs = false;
+    key.published_until = Some(until);
+    key.sealed_key = Vec::new();
 }

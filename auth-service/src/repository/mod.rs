@@ -16,10 +16,11 @@ use chrono::{DateTime, Utc};
 
 #[cfg(any(test, feature = "testing"))]
 pub use memory::{MemoryKeyRepository, MemorySessionRepository};
-pub use mysql::{MIGRATOR, MySqlKeyRepository, MySqlSessionRepository};
+pub use mysql::{MIGRATOR, MySqlKeyRepository, MySqlRevocationRepository, MySqlSessionRepository};
 
 use crate::model::{
-    EndReason, Exchange, Opened, Presented, SessionError, SessionId, StoredKey, TokenDigest,
+    AccountRule, EndOfUser, EndReason, Exchange, Lifetimes, Opened, Presented, RevocationPage,
+    Session, SessionError, SessionId, StoredKey, TokenDigest, UserId,
 };
 
 /// Decides what presenting a token does. It may be asked more than once, so it has no effect.
@@ -44,7 +45,23 @@ pub trait SessionRepository: Send + Sync {
         decide: &Decide<'_>,
     ) -> Result<Exchange, SessionError>;
 
-    /// Ends a session. Nothing happens to one that has ended already or is gone.
+    /// Finds a session, ended or not.
+    async fn find(&self, session: SessionId) -> Result<Option<Session>, SessionError>;
+
+    /// Lists at most `limit` sessions of a user that are live at `now`, the most recently used first.
+    async fn list_live(
+        &self,
+        user: UserId,
+        lifetimes: &Lifetimes,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Session>, SessionError>;
+
+    /// Ends every session that `end` concerns. Returns how many ended by this.
+    async fn end_of_user(&self, end: &EndOfUser, now: DateTime<Utc>) -> Result<u32, SessionError>;
+
+    /// Ends a session, which revokes its access tokens. Nothing happens to one that has ended already
+    /// or is gone.
     async fn end(
         &self,
         session: SessionId,
@@ -57,6 +74,27 @@ pub trait SessionRepository: Send + Sync {
     async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, SessionError>;
 }
 
+/// Keeps what makes access tokens worthless before their time. Sessions enter by their end.
+#[async_trait]
+pub trait RevocationRepository: Send + Sync {
+    /// Stores the rule of an account, unless one of the same or a higher version is there. Returns
+    /// whether it was stored.
+    async fn record(&self, rule: &AccountRule) -> Result<bool, SessionError>;
+
+    /// Lists at most `limit` entries from `cursor` on, all of the last `keep_s` seconds when it is
+    /// empty. An entry matters for `keep_s` seconds. A cursor that is none is
+    /// [`SessionError::CursorInvalid`].
+    async fn list(
+        &self,
+        cursor: &str,
+        keep_s: u32,
+        limit: u32,
+    ) -> Result<RevocationPage, SessionError>;
+
+    /// Deletes at most `limit` entries that are older than `keep_s` seconds. Returns how many.
+    async fn sweep(&self, keep_s: u32, limit: u32) -> Result<u64, SessionError>;
+}
+
 /// Keeps signing keys.
 #[async_trait]
 pub trait KeyRepository: Send + Sync {
@@ -66,4 +104,18 @@ pub trait KeyRepository: Send + Sync {
     /// Stores a key that is to sign. Returns whether it does: when another key signs already,
     /// also one that was stored at the same moment, nothing is stored.
     async fn insert_signing(&self, key: &StoredKey) -> Result<bool, SessionError>;
+
+    /// Stores a key that is to sign later. Returns whether it was: when another one waits already,
+    /// also one that was stored at the same moment, nothing is stored.
+    async fn insert_pending(&self, key: &StoredKey) -> Result<bool, SessionError>;
+
+    /// Lets the pending key `kid` sign. The one that signed so far is published until `until`, and its
+    /// private part is destroyed. Returns whether this call did it: another one may have.
+    async fn promote(&self, kid: &str, until: DateTime<Utc>) -> Result<bool, SessionError>;
+
+    /// Stores a key that signs from now on, and withdraws every other one at once.
+    async fn replace_all(&self, key: &StoredKey, now: DateTime<Utc>) -> Result<(), SessionError>;
+
+    /// Deletes the keys that have not been published since `before`. Returns how many.
+    async fn forget(&self, before: DateTime<Utc>) -> Result<u64, SessionError>;
 }

@@ -1,4 +1,4 @@
-//! Worker: forgets sessions that expired long ago.
+//! Worker: forgets sessions that expired long ago, and revocations that no access token can run into.
 
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ impl AuthService {
         loop {
             if let Err(error) = self.purge(retention).await {
                 tracing::warn!(error = %Chain(&error), "expired sessions not purged");
+            }
+            if let Err(error) = self.sweep_revocations().await {
+                tracing::warn!(error = %Chain(&error), "old revocations not swept");
             }
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -21,12 +21,13 @@ impl AuthService {
     pub async fn login(&self, command: LogIn) -> Result<TokenPair, SessionError> {
         let identity = self.accounts.check(&command.credentials).await?;
         let refresh_token = RefreshSecret::generate()?;
-        let roles = identity.roles.clone();
+        let (version, roles) = (identity.version, identity.roles.clone());
         let login = Login { identity, client: command.client, first_token: refresh_token.digest() };
         let opened = Session::open(login, &self.lifetimes, self.clock.now());
         self.sessions.insert(&opened).await?;
         tracing::debug!(session.id = %opened.session.id(), "session started");
-        self.issue(&opened.session, roles, refresh_token)
+        self.keep_bound(opened.session.user_id()).await;
+        self.issue(&opened.session, (version, roles), refresh_token)
     }
 }
 

@@ -4,6 +4,9 @@ mod housekeeping;
 mod login;
 mod logout;
 mod refresh;
+mod revocations;
+mod rotate_keys;
+mod sessions;
 #[cfg(test)]
 mod testing;
 
@@ -11,13 +14,17 @@ use std::sync::Arc;
 
 use chassis::clock::Clock;
 use chassis::config::Secret;
+use chassis::doorbell::Doorbell;
 
 pub use login::LogIn;
+pub use refresh::Refresh;
+pub use revocations::AccountFollower;
+pub use rotate_keys::Rotation;
 
 use crate::client::CredentialChecker;
 use crate::model::{Lifetimes, Session, SessionError, SessionId};
-use crate::repository::SessionRepository;
-use crate::token::{AccessTokens, RefreshSecret, Subject};
+use crate::repository::{RevocationRepository, SessionRepository};
+use crate::token::{AccessTokens, KeyRing, RefreshSecret, RotationPlan, Subject};
 
 /// What a client holds after login or refresh.
 #[derive(Clone, Debug)]
@@ -37,12 +44,24 @@ pub struct TokenPair {
 pub struct AuthService {
     /// Where sessions are kept.
     pub sessions: Arc<dyn SessionRepository>,
+    /// Where it is kept what access tokens are refused for.
+    pub revocations: Arc<dyn RevocationRepository>,
     /// Who knows the accounts.
     pub accounts: Arc<dyn CredentialChecker>,
     /// Who issues access tokens.
     pub access_tokens: AccessTokens,
+    /// The keys that sign and are published.
+    pub keys: Arc<KeyRing>,
+    /// When keys come and go.
+    pub rotation: RotationPlan,
     /// How long sessions live.
     pub lifetimes: Lifetimes,
+    /// Live sessions of one user at most.
+    pub per_user_max: u32,
+    /// How long a revocation matters: longer than an access token may live, in seconds.
+    pub keep_revocations_s: u32,
+    /// Rung when there are new revocations.
+    pub bell: Doorbell,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -51,11 +70,11 @@ impl AuthService {
     fn issue(
         &self,
         session: &Session,
-        roles: Vec<String>,
+        (version, roles): (u64, Vec<String>),
         refresh_token: RefreshSecret,
     ) -> Result<TokenPair, SessionError> {
         let session_id = session.id();
-        let subject = Subject { user_id: session.user_id(), session_id, roles };
+        let subject = Subject { user_id: session.user_id(), session_id, version, roles };
         Ok(TokenPair {
             access_token: self.access_tokens.issue(subject, self.clock.now())?,
             expires_in: self.access_tokens.lifetime_s(),

@@ -8,16 +8,31 @@ use chrono::{DateTime, Utc};
 use tracing::instrument;
 
 use super::{AuthService, TokenPair};
-use crate::model::{AccountAccess, EndReason, Exchange, Presented, Session, SessionError, Verdict};
+use crate::model::{
+    AccountAccess, EndReason, Exchange, Presented, Session, SessionError, UserId, Verdict,
+};
 use crate::token::RefreshSecret;
 
+/// What someone exchanges.
+#[derive(Clone, Debug)]
+pub struct Refresh {
+    /// The refresh token. Absent means that what was presented can be none.
+    pub token: Option<RefreshSecret>,
+    /// Whom the access token beside it names, if one came along.
+    pub companion: Option<UserId>,
+}
+
 impl AuthService {
-    /// Exchanges a refresh token. Absent means that what was presented can be none.
+    /// Exchanges a refresh token. One that comes with the access token of another user is refused, and
+    /// nothing else happens: whoever mixes them up by mistake harms nobody.
     #[instrument(name = "auth.refresh", skip_all)]
-    pub async fn refresh(&self, token: Option<RefreshSecret>) -> Result<TokenPair, SessionError> {
-        let token = token.ok_or(SessionError::RefreshInvalid)?.digest();
+    pub async fn refresh(&self, command: Refresh) -> Result<TokenPair, SessionError> {
+        let token = command.token.ok_or(SessionError::RefreshInvalid)?.digest();
         let presented = self.sessions.find_presented(token).await?;
         let presented = presented.ok_or(SessionError::RefreshInvalid)?;
+        if command.companion.is_some_and(|user| user != presented.session.user_id()) {
+            return Err(SessionError::RefreshInvalid);
+        }
         // One moment for both judgements: a slow answer about the account must not turn a reply
         // that was lost in time into a reuse, nor a reuse into anything else.
         let now = self.clock.now();
@@ -30,7 +45,8 @@ impl AuthService {
         match exchange.verdict {
             Verdict::Rotate | Verdict::Reissue => {
                 let unchecked = || SessionError::internal("a used token became usable again");
-                self.issue(&exchange.session, access.ok_or_else(unchecked)?.roles, fresh)
+                let access = access.ok_or_else(unchecked)?;
+                self.issue(&exchange.session, (access.version, access.roles), fresh)
             }
             Verdict::Reused => {
                 tracing::warn!(session.id = %exchange.session.id(), "refresh token reused");
@@ -68,7 +84,10 @@ impl AuthService {
 fn why_ended(session: &Session, access: Option<AccountAccess>) -> Result<AccountAccess, EndReason> {
     match access {
         Some(access) if !access.is_active => Err(EndReason::AccountDisabled),
-        Some(access) if access.session_epoch > session.session_epoch() => {
+        Some(access)
+            if access.session_epoch > session.session_epoch()
+                && access.kept_session != Some(session.id()) =>
+        {
             Err(EndReason::EpochMoved)
         }
         Some(access) => Ok(access),
@@ -177,11 +196,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_token_that_comes_with_another_users_access_token_is_refused_and_stays_good() {
+        let fixture = Fixture::new().await;
+        let (alice, pair) = fixture.logged_in().await;
+        let with = |companion| Refresh { token: Some(pair.refresh_token.clone()), companion };
+        let refused = fixture.service.refresh(with(Some(UserId::generate()))).await;
+        assert!(matches!(refused, Err(SessionError::RefreshInvalid)));
+        fixture.service.refresh(with(Some(alice))).await.unwrap();
+        assert_eq!(fixture.event_names(), ["auth.session_started"]);
+    }
+
+    #[tokio::test]
     async fn what_is_no_token_or_an_unknown_one_is_refused() {
         let fixture = Fixture::new().await;
         let unknown = RefreshSecret::generate().unwrap();
         for token in [None, Some(unknown)] {
-            let refused = fixture.service.refresh(token).await;
+            let refused = fixture.service.refresh(Refresh { token, companion: None }).await;
             assert!(matches!(refused, Err(SessionError::RefreshInvalid)));
         }
     }

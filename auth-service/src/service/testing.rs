@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use chassis::auth::Verifier;
 use chassis::config::{Secret, TokenConfig};
+use chassis::doorbell::Doorbell;
 use chassis::testing::clock::FixedClock;
 use chrono::TimeDelta;
 
-use super::{AuthService, LogIn, TokenPair};
+use super::{AuthService, LogIn, Refresh, TokenPair};
 use crate::client::MemoryAccounts;
 use crate::model::{Client, Credentials, Lifetimes, SessionError, SessionEvent, UserId};
 use crate::repository::{MemoryKeyRepository, MemorySessionRepository, SessionRepository};
-use crate::token::{AccessTokens, KeyRing, KeyRingSource, Sealer};
+use crate::token::{AccessTokens, KeyRing, KeyRingSource, RotationPlan, Sealer};
 
 /// The password of the account that [`Fixture::logged_in`] makes.
 pub(super) const PASSWORD: &str = "correct horse battery";
@@ -27,17 +28,28 @@ pub(super) struct Fixture {
 impl Fixture {
     pub(super) async fn new() -> Self {
         let clock = Arc::new(FixedClock::default());
-        let sealer = Sealer::new(&Secret::new("the one key")).unwrap();
+        let sealer = Arc::new(Sealer::new(&Secret::new("the one key")).unwrap());
         let keys = Arc::new(MemoryKeyRepository::default());
-        let ring = Arc::new(KeyRing::open(keys, &sealer, clock.clone()).await.unwrap());
+        let ring = Arc::new(KeyRing::open(keys, sealer, clock.clone()).await.unwrap());
         let config = TokenConfig::default();
         let source = Arc::new(KeyRingSource::new(ring.clone()));
         let accounts = Arc::new(MemoryAccounts::default());
         let sessions = Arc::new(MemorySessionRepository::default());
         let service = AuthService {
             sessions: sessions.clone(),
+            revocations: sessions.clone(),
             accounts: accounts.clone(),
-            access_tokens: AccessTokens::new(ring, &config, 900),
+            access_tokens: AccessTokens::new(ring.clone(), &config, 900),
+            keys: ring,
+            rotation: RotationPlan {
+                every: None,
+                publish_before: TimeDelta::minutes(10),
+                publish_after: TimeDelta::minutes(21),
+                pace: std::time::Duration::from_secs(5),
+            },
+            per_user_max: 5,
+            keep_revocations_s: 1_260,
+            bell: Doorbell::new(),
             lifetimes: Lifetimes {
                 absolute: TimeDelta::days(30),
                 idle: TimeDelta::days(7),
@@ -63,7 +75,8 @@ impl Fixture {
     }
 
     pub(super) async fn refresh(&self, pair: &TokenPair) -> Result<TokenPair, SessionError> {
-        self.service.refresh(Some(pair.refresh_token.clone())).await
+        let token = Some(pair.refresh_token.clone());
+        self.service.refresh(Refresh { token, companion: None }).await
     }
 
     pub(super) fn sessions_port(&self) -> &dyn SessionRepository {

@@ -16,6 +16,8 @@ pub struct Subject {
     pub user_id: UserId,
     /// The session.
     pub session_id: SessionId,
+    /// The account's version that this is so since.
+    pub version: u64,
     /// What the account may do.
     pub roles: Vec<String>,
 }
@@ -52,6 +54,7 @@ impl AccessTokens {
             iat: issued_at,
             exp: issued_at + i64::from(self.lifetime_s),
             nbf: None,
+            ver: subject.version,
             roles: subject.roles,
         };
         self.keys.sign(TOKEN_TYPE, &claims).map(Secret::new)
@@ -71,15 +74,16 @@ mod tests {
     #[tokio::test]
     async fn everyone_with_the_published_keys_believes_a_token_until_it_ends() {
         let clock = Arc::new(FixedClock::default());
-        let sealer = Sealer::new(&Secret::new("the one key")).unwrap();
+        let sealer = Arc::new(Sealer::new(&Secret::new("the one key")).unwrap());
         let repository = Arc::new(MemoryKeyRepository::default());
-        let ring = Arc::new(KeyRing::open(repository, &sealer, clock.clone()).await.unwrap());
+        let ring = Arc::new(KeyRing::open(repository, sealer, clock.clone()).await.unwrap());
         let config = TokenConfig::default();
         let verifier =
             Verifier::new(&config, Arc::new(KeyRingSource::new(ring.clone())), clock.clone());
         let subject = Subject {
             user_id: UserId::generate(),
             session_id: SessionId::generate(),
+            version: 7,
             roles: vec!["admin".to_owned()],
         };
         let tokens = AccessTokens::new(ring, &config, 900);

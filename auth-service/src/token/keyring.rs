@@ -1,9 +1,11 @@
 //! The key ring: the key that signs, and the keys that are published.
 //!
 //! The first instance that starts makes the first key; of several that start at once, the table's
-//! unique key lets one win and the others take its key.
+//! unique key lets one win and the others take its key. How keys come and go afterwards is told in
+//! `rotation`.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
@@ -14,6 +16,7 @@ use chassis::clock::Clock;
 use chassis::error::{Kind, ServiceError as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::Sealer;
 use super::jwks::KeySetDocument;
@@ -50,27 +53,47 @@ impl KeyError {
     }
 }
 
+/// Longest time for which the ring signs without having looked at the table: a key that was retired
+/// meanwhile is published for longer than this.
+const UNCHECKED_MAX: Duration = Duration::from_mins(2);
+
 /// The key that signs access tokens, and access to the published ones.
 pub struct KeyRing {
-    keys: Arc<dyn KeyRepository>,
-    clock: Arc<dyn Clock>,
-    kid: String,
-    signing: EncodingKey,
+    pub(super) keys: Arc<dyn KeyRepository>,
+    pub(super) sealer: Arc<Sealer>,
+    pub(super) clock: Arc<dyn Clock>,
+    signing: RwLock<Signing>,
+}
+
+/// The key that signs, opened.
+#[derive(Clone)]
+struct Signing {
+    kid: Arc<str>,
+    key: Arc<EncodingKey>,
+    /// When the table said so.
+    checked_at: Instant,
+}
+
+impl Signing {
+    fn open(key: &StoredKey, sealer: &Sealer) -> Result<Self, KeyError> {
+        let opened = Arc::new(open_key(key, sealer)?);
+        Ok(Self { kid: key.kid.as_str().into(), key: opened, checked_at: Instant::now() })
+    }
 }
 
 impl KeyRing {
     /// Opens the key ring; makes the first key when there is none.
     pub async fn open(
         keys: Arc<dyn KeyRepository>,
-        sealer: &Sealer,
+        sealer: Arc<Sealer>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KeyError> {
         for _ in 0..ATTEMPTS {
             if let Some(key) = keys.list().await?.into_iter().find(|key| key.signs) {
-                let signing = open_key(&key, sealer)?;
-                return Ok(Self { keys, clock, kid: key.kid, signing });
+                let signing = RwLock::new(Signing::open(&key, &sealer)?);
+                return Ok(Self { keys, sealer, clock, signing });
             }
-            let made = make_key(sealer, clock.as_ref()).ok_or(KeyError::NotMade)?;
+            let made = make_key(&sealer, clock.as_ref()).ok_or(KeyError::NotMade)?;
             if keys.insert_signing(&made).await? {
                 tracing::info!(key.id = made.kid, "first signing key created");
             }
@@ -78,21 +101,53 @@ impl KeyRing {
         Err(KeyError::NotMade)
     }
 
+    /// Signs with the key that the table names from now on: another replica may have put another one
+    /// in its place. Returns whether it is another one.
+    pub(super) fn adopt(&self, keys: &[StoredKey]) -> Result<bool, KeyError> {
+        let signing = keys.iter().find(|key| key.signs).ok_or(KeyError::NotMade)?;
+        if *self.current().kid == *signing.kid {
+            self.write().checked_at = Instant::now();
+            return Ok(false);
+        }
+        let opened = Signing::open(signing, &self.sealer)?;
+        *self.write() = opened;
+        tracing::info!(key.id = signing.kid, "signing key changed");
+        Ok(true)
+    }
+
     /// Signs claims as a token of type `typ`.
     pub(super) fn sign<T: Serialize>(&self, typ: &str, claims: &T) -> Result<String, SessionError> {
+        let signing = self.current();
+        if signing.checked_at.elapsed() > UNCHECKED_MAX {
+            let source = "the signing keys could not be read for too long".into();
+            return Err(SessionError::Unavailable { retry_after: None, source });
+        }
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(typ.to_owned());
-        header.kid = Some(self.kid.clone());
-        jsonwebtoken::encode(&header, claims, &self.signing).map_err(SessionError::internal)
+        header.kid = Some(signing.kid.to_string());
+        jsonwebtoken::encode(&header, claims, &signing.key).map_err(SessionError::internal)
     }
 
     /// The published key set as a JSON document (RFC 7517), read anew each time: another replica
     /// may have made a key.
     pub async fn published(&self) -> Result<String, SessionError> {
+        KeySetDocument::of(self.published_keys().await?.iter()).to_json()
+    }
+
+    /// The keys of the published set, oldest first.
+    pub async fn published_keys(&self) -> Result<Vec<StoredKey>, SessionError> {
         let now = self.clock.now();
-        let keys = self.keys.list().await?;
-        let published = keys.iter().filter(|key| key.is_published(now));
-        KeySetDocument::of(published).to_json()
+        let mut keys = self.keys.list().await?;
+        keys.retain(|key| key.is_published(now));
+        Ok(keys)
+    }
+
+    fn current(&self) -> Signing {
+        self.signing.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Signing> {
+        self.signing.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,14 +158,22 @@ fn open_key(key: &StoredKey, sealer: &Sealer) -> Result<EncodingKey, KeyError> {
     Ok(EncodingKey::from_ed_der(&private))
 }
 
-fn make_key(sealer: &Sealer, clock: &dyn Clock) -> Option<StoredKey> {
+pub(super) fn make_key(sealer: &Sealer, clock: &dyn Clock) -> Option<StoredKey> {
     let pair = Ed25519KeyPair::generate().ok()?;
     let public_key = pair.public_key().as_ref().to_vec();
     let private: Pkcs8V1Der<'_> = pair.as_der().ok()?;
     let kid = thumbprint(&public_key);
     let sealed_key = sealer.seal(&kid, private.as_ref()).ok()?;
     let created_at = clock.now();
-    Some(StoredKey { kid, public_key, sealed_key, signs: true, created_at, published_until: None })
+    Some(StoredKey {
+        kid,
+        public_key,
+        sealed_key,
+        signs: true,
+        created_at,
+        signs_from: None,
+        published_until: None,
+    })
 }
 
 /// The thumbprint of the public key (RFC 7638): the id follows from the key, and nothing else can
@@ -130,12 +193,12 @@ mod tests {
     use super::*;
     use crate::repository::MemoryKeyRepository;
 
-    fn sealer(key: &str) -> Sealer {
-        Sealer::new(&Secret::new(key)).unwrap()
+    fn sealer(key: &str) -> Arc<Sealer> {
+        Arc::new(Sealer::new(&Secret::new(key)).unwrap())
     }
 
     async fn open(keys: &Arc<MemoryKeyRepository>, key: &str) -> Result<KeyRing, KeyError> {
-        KeyRing::open(keys.clone(), &sealer(key), Arc::new(SystemClock)).await
+        KeyRing::open(keys.clone(), sealer(key), Arc::new(SystemClock)).await
     }
 
     #[test]
@@ -150,7 +213,7 @@ mod tests {
     async fn replicas_that_start_at_once_sign_with_one_key() {
         let keys = Arc::new(MemoryKeyRepository::default());
         let rings = join_all((0..8).map(|_| open(&keys, "the one key"))).await;
-        let kids: Vec<_> = rings.into_iter().map(|ring| ring.unwrap().kid).collect();
+        let kids: Vec<_> = rings.into_iter().map(|ring| ring.unwrap().current().kid).collect();
         assert!(kids.windows(2).all(|pair| pair[0] == pair[1]));
         assert_eq!(keys.list().await.unwrap().len(), 1);
     }
@@ -158,9 +221,9 @@ mod tests {
     #[tokio::test]
     async fn a_key_that_was_sealed_otherwise_is_refused_with_its_name() {
         let keys = Arc::new(MemoryKeyRepository::default());
-        let kid = open(&keys, "the one key").await.unwrap().kid;
+        let kid = open(&keys, "the one key").await.unwrap().current().kid;
         let refused = open(&keys, "another key").await.err().unwrap().to_string();
-        assert!(refused.contains(&kid) && refused.contains("keys.sealing_key"), "{refused}");
+        assert!(refused.contains(&*kid) && refused.contains("keys.sealing_key"), "{refused}");
         assert!(!refused.contains("another key"));
     }
 
@@ -173,7 +236,7 @@ mod tests {
         let [key] = set["keys"].as_array().unwrap().as_slice() else { panic!("one key") };
         assert_eq!((key["kty"].as_str(), key["crv"].as_str()), (Some("OKP"), Some("Ed25519")));
         assert_eq!((key["alg"].as_str(), key["use"].as_str()), (Some("EdDSA"), Some("sig")));
-        assert_eq!(key["kid"], ring.kid);
+        assert_eq!(key["kid"], *ring.current().kid);
         assert!(key.get("d").is_none());
     }
 }

@@ -5,10 +5,12 @@ mod access;
 mod jwks;
 mod keyring;
 mod refresh;
+mod rotation;
 mod sealing;
 
 pub use access::{AccessTokens, Subject};
 pub use jwks::KeyRingSource;
 pub use keyring::{KeyError, KeyRing};
 pub use refresh::RefreshSecret;
+pub use rotation::RotationPlan;
 pub use sealing::Sealer;

@@ -23,6 +23,8 @@ pub(crate) struct Account {
     pub(crate) is_active: bool,
     pub(crate) roles: Vec<String>,
     pub(crate) session_epoch: u64,
+    pub(crate) version: u64,
+    pub(crate) kept_session: Option<Uuid>,
 }
 
 /// How calls are answered.
@@ -40,6 +42,7 @@ pub(crate) enum Mood {
 #[derive(Debug, Default)]
 struct State {
     accounts: Vec<Account>,
+    changes: Vec<pb::AccessChange>,
     mood: Mood,
     calls: usize,
 }
@@ -63,12 +66,19 @@ impl Accounts {
             is_active: true,
             roles: vec!["customer".to_owned()],
             session_epoch: 1,
+            version: 1,
+            kept_session: None,
         });
         id
     }
 
     pub(crate) fn alter(&self, id: Uuid, alter: impl FnOnce(&mut Account)) {
         alter(self.state().accounts.iter_mut().find(|account| account.id == id).unwrap());
+    }
+
+    /// Tells of a change of an account whenever somebody asks.
+    pub(crate) fn tell(&self, change: pb::AccessChange) {
+        self.state().changes.push(change);
     }
 
     pub(crate) fn remove(&self, id: Uuid) {
@@ -126,9 +136,10 @@ impl UserService for Accounts {
         if !account.is_active {
             return Err(refusal(ACCOUNT_DISABLED, None));
         }
-        let Account { id, roles, session_epoch, .. } = account;
+        let Account { id, roles, session_epoch, version, .. } = account;
         let user_id = id.to_string();
-        Ok(Response::new(pb::VerifyCredentialsResponse { user_id, roles, session_epoch }))
+        let reply = pb::VerifyCredentialsResponse { user_id, roles, session_epoch, version };
+        Ok(Response::new(reply))
     }
 
     async fn get_access(
@@ -139,8 +150,26 @@ impl UserService for Accounts {
         let account = self.find(USER_NOT_FOUND, |account| account.id == id).await?;
         let disabled = pb::UserStatus::Disabled;
         let status = if account.is_active { pb::UserStatus::Active } else { disabled };
-        let Account { roles, session_epoch, .. } = account;
-        Ok(Response::new(pb::GetAccessResponse { status: status.into(), roles, session_epoch }))
+        let Account { roles, session_epoch, version, kept_session, .. } = account;
+        Ok(Response::new(pb::GetAccessResponse {
+            status: status.into(),
+            roles,
+            session_epoch,
+            version,
+            kept_session_id: kept_session.map(|id| id.to_string()).unwrap_or_default(),
+        }))
+    }
+
+    async fn list_access_changes(
+        &self,
+        _: Request<pb::ListAccessChangesRequest>,
+    ) -> Result<Response<pb::ListAccessChangesResponse>, Status> {
+        let changes = self.state().changes.clone();
+        Ok(Response::new(pb::ListAccessChangesResponse {
+            changes,
+            cursor: "end".to_owned(),
+            more: false,
+        }))
     }
 
     async fn register(

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use auth_service::App;
-use auth_service::app::{Surroundings, assemble};
+use auth_service::app::{Surroundings, assemble, grpc_app};
 use auth_service::config::Config;
 use auth_service::repository::MIGRATOR;
 use auth_service::service::AuthService;
 use auth_service::token::{KeyRingSource, RefreshSecret};
 use chassis::auth::{Caller, GrpcKeySource, Verifier};
 use chassis::db::{self, Pool};
+use chassis::doorbell::Doorbell;
 use chassis::error::RemoteError;
 use chassis::grpc::Channel;
 use chassis::messaging::memory::MemoryPublisher;
@@ -31,6 +32,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// One instance of the service.
 pub(crate) struct Instance {
+    pub(crate) channel: Channel,
     pub(crate) client: AuthServiceClient<Channel>,
     pub(crate) service: AuthService,
     /// Verifies tokens as every other service does: with the keys that this instance publishes.
@@ -76,7 +78,9 @@ impl Harness {
     /// Starts with settings beside the shipped defaults.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create(&MIGRATOR).await;
-        let (clock, config) = (Arc::new(FixedClock::default()), config(settings));
+        let (clock, mut config) = (Arc::new(FixedClock::default()), config(settings));
+        // Verifiers wait by the clock on the wall, which the tests do not move.
+        config.token.jwks_min_interval_s = 0;
         let accounts = Accounts::default();
         let alice = accounts.add(EMAIL, PASSWORD);
         let (_, user_service) = serve(accounts.app()).await;
@@ -187,16 +191,17 @@ impl Instance {
         let surroundings = Surroundings {
             pool: pool.clone(),
             outbox: Outbox::new(),
+            bell: Doorbell::new(),
             user_service: channel(&[user_service.endpoint()], &config.upstream),
             clock: clock.clone(),
         };
-        let assembly = assemble(surroundings, config).await?;
-        let service = assembly.service.clone();
-        let own = Arc::new(KeyRingSource::new(Arc::clone(&assembly.keys)));
+        let service = assemble(surroundings, config).await?;
+        let own = Arc::new(KeyRingSource::new(Arc::clone(&service.keys)));
         let own = Arc::new(Verifier::new(&config.token, own, clock.clone()));
-        let (channel, server) = serve(assembly.grpc_app(config).auth(own)).await;
+        let (channel, server) = serve(grpc_app(service.clone(), config, own)).await;
         let verifier = verifier(&channel, config, clock);
-        Ok(Self { client: AuthServiceClient::new(channel), service, verifier, server })
+        let client = AuthServiceClient::new(channel.clone());
+        Ok(Self { channel, client, service, verifier, server })
     }
 
     pub(crate) async fn login(
@@ -210,7 +215,8 @@ impl Instance {
     }
 
     pub(crate) async fn refresh(&self, token: &str) -> Result<pb::TokenPair, RemoteError> {
-        let request = pb::RefreshRequest { refresh_token: token.to_owned() };
+        let request =
+            pb::RefreshRequest { refresh_token: token.to_owned(), ..pb::RefreshRequest::default() };
         Ok(refused(self.client.clone().refresh(request).await)?.tokens.unwrap())
     }
 
@@ -219,6 +225,30 @@ impl Instance {
         let value = format!("Bearer {access_token}").parse().unwrap();
         request.metadata_mut().insert("authorization", value);
         refused(self.client.clone().logout(request).await).map(|_| ())
+    }
+
+    /// A request in the name of the holder of a pair.
+    pub(crate) fn request<T>(pair: &pb::TokenPair, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let value = format!("Bearer {}", pair.access_token).parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+        request
+    }
+
+    pub(crate) async fn sessions(&self, pair: &pb::TokenPair) -> Vec<pb::Session> {
+        let request = Self::request(pair, pb::ListSessionsRequest {});
+        refused(self.client.clone().list_sessions(request).await).unwrap().sessions
+    }
+
+    pub(crate) async fn revoke(&self, pair: &pb::TokenPair, id: &str) -> Result<(), RemoteError> {
+        let message = pb::RevokeSessionRequest { session_id: id.to_owned() };
+        let request = Self::request(pair, message);
+        refused(self.client.clone().revoke_session(request).await).map(|_| ())
+    }
+
+    pub(crate) async fn revocations(&self, cursor: &str) -> pb::ListRevocationsResponse {
+        let request = pb::ListRevocationsRequest { cursor: cursor.to_owned() };
+        refused(self.client.clone().list_revocations(request).await).unwrap()
     }
 
     pub(crate) async fn jwks(&self) -> Value {

@@ -12,4 +12,6 @@ mod login;
 mod logout;
 mod refreshing;
 mod reuse;
+mod revocations;
+mod sessions;
 mod starting;

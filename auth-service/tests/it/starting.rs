@@ -105,7 +105,10 @@ async fn a_process_that_starts_again_signs_with_the_same_key() {
     assert!(!second.has_logged("first signing key created"));
     assert!(world.believes(&channel, &pair).await);
     let refresh_token = pair.refresh_token;
-    AuthServiceClient::new(channel).refresh(pb::RefreshRequest { refresh_token }).await.unwrap();
+    AuthServiceClient::new(channel)
+        .refresh(pb::RefreshRequest { refresh_token, ..pb::RefreshRequest::default() })
+        .await
+        .unwrap();
     second.stop().await;
     world.finish().await;
 }

@@ -4,10 +4,13 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
-use crate::error::{ErrorCode, ServiceError, codes};
+use crate::error::{ErrorCode, Kind, ServiceError, codes};
 
 /// The role that may act on other users' objects.
 pub const ROLE_ADMIN: &str = "admin";
+
+/// The code of user-service under which its disabled accounts are refused, wherever that happens.
+pub const ACCOUNT_DISABLED: ErrorCode = ErrorCode::new("ACCOUNT_DISABLED", Kind::Unauthenticated);
 
 /// A caller whose token was verified for this very request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +60,21 @@ pub enum AuthError {
     /// The token's validity begins in the future.
     #[error("the access token is not valid yet")]
     NotYetValid,
+    /// The token's session has ended.
+    #[error("the session of the access token has ended")]
+    Revoked,
+    /// The token says what is not so any more; a refreshed one would be accepted.
+    #[error("the access token is out of date")]
+    Outdated,
+    /// The account was disabled after the token was issued.
+    #[error("the account is disabled")]
+    AccountDisabled,
     /// The caller is known and may not do this.
     #[error("the caller lacks the required role")]
     PermissionDenied,
-    /// No signing key has been obtained yet, so nothing can be said about any token.
-    #[error("no verification keys are available")]
+    /// No signing key, or no set of revocations, has been obtained yet, so nothing can be said about
+    /// any token.
+    #[error("access tokens cannot be verified yet")]
     Unavailable,
 }
 
@@ -70,7 +83,9 @@ impl ServiceError for AuthError {
         match self {
             Self::Missing => codes::TOKEN_MISSING,
             Self::Invalid(_) => codes::TOKEN_INVALID,
-            Self::Expired => codes::TOKEN_EXPIRED,
+            Self::Expired | Self::Outdated => codes::TOKEN_EXPIRED,
+            Self::Revoked => codes::TOKEN_REVOKED,
+            Self::AccountDisabled => ACCOUNT_DISABLED,
             Self::NotYetValid => codes::TOKEN_NOT_YET_VALID,
             Self::PermissionDenied => codes::PERMISSION_DENIED,
             Self::Unavailable => codes::SERVICE_UNAVAILABLE,
@@ -82,6 +97,9 @@ impl ServiceError for AuthError {
             Self::Missing => "This operation needs an access token.",
             Self::Invalid(_) => "The access token is not acceptable.",
             Self::Expired => "The access token has expired.",
+            Self::Outdated => "The access token is out of date; refresh it.",
+            Self::Revoked => "The session of the access token has ended.",
+            Self::AccountDisabled => "The account is disabled.",
             Self::NotYetValid => "The access token is not valid yet.",
             Self::PermissionDenied => "The caller may not perform this operation.",
             Self::Unavailable => "The service cannot verify access tokens at the moment.",

@@ -27,6 +27,9 @@ pub struct Claims {
     /// Before when it is not valid, in seconds since the epoch; absent means from `iat` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
+    /// The account's version when the token was issued; 0 when the token does not say.
+    #[serde(default)]
+    pub ver: u64,
     /// The user's roles when the token was issued.
     pub roles: Vec<String>,
 }

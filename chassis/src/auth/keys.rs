@@ -46,6 +46,11 @@ impl KeySet {
         self.keys.is_empty()
     }
 
+    /// Whether these are the keys, neither more nor fewer.
+    pub(super) fn has_exactly(&self, ids: &[String]) -> bool {
+        self.keys.len() == ids.len() && ids.iter().all(|id| self.keys.contains_key(id))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }

@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, Validation};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::keys::KeySet;
-use super::{AuthError, Caller, Claims, KeySource, TOKEN_TYPE, strict};
+use super::last_good::LastGood;
+use super::{AuthError, Caller, Claims, KeySource, Revocations, TOKEN_TYPE, TokenFacts, strict};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::config::TokenConfig;
@@ -30,6 +32,8 @@ const FIRST_FETCH_PAUSE_MAX: Duration = Duration::from_secs(2);
 struct Verified {
     caller: Caller,
     expires_at: i64,
+    /// The account's version when the token was issued.
+    version: u64,
     /// The generation of the key set that verified it: a new one makes the entry worthless.
     generation: u64,
 }
@@ -53,6 +57,10 @@ pub struct Verifier {
     /// When the key set was last asked for; held during a fetch, so that there is only one.
     last_fetch: tokio::sync::Mutex<Option<Instant>>,
     generations: AtomicU64,
+    /// What is refused before its time; `None`: nothing is.
+    revocations: Option<Arc<Revocations>>,
+    /// Where key sets are kept for the next process.
+    last_good: Option<Arc<LastGood>>,
     cache: moka::sync::Cache<[u8; 32], Verified>,
 }
 
@@ -69,6 +77,8 @@ impl Verifier {
             current: RwLock::new(None),
             last_fetch: tokio::sync::Mutex::new(None),
             generations: AtomicU64::new(0),
+            revocations: None,
+            last_good: None,
             cache: moka::sync::Cache::builder()
                 .max_capacity(config.cache_capacity)
                 .time_to_live(config.cache_ttl())
@@ -76,30 +86,73 @@ impl Verifier {
         }
     }
 
+    /// Refuses what is revoked, also tokens that were verified before.
+    #[must_use]
+    pub fn refusing(mut self, revocations: Arc<Revocations>) -> Self {
+        self.revocations = Some(revocations);
+        self
+    }
+
+    /// Keeps key sets for the next process, and begins with that of the last one.
+    #[must_use]
+    pub fn keeping(mut self, last_good: Arc<LastGood>) -> Self {
+        self.last_good = Some(last_good);
+        self
+    }
+
     /// Returns the caller whom `token` names, if it is acceptable now.
     pub async fn verify(&self, token: &str) -> Result<Caller, AuthError> {
         let digest: [u8; 32] = Sha256::digest(token).into();
-        if let Some(caller) = self.find_verified(&digest)? {
-            return Ok(caller);
+        if let Some(verified) = self.find_verified(&digest)? {
+            self.check_revocation(&verified)?;
+            return Ok(verified.caller);
         }
+        let (claims, generation) = self.check_signature(token).await?;
+        self.check_times(&claims)?;
+        let (expires_at, version) = (claims.exp, claims.ver);
+        let verified = Verified { caller: caller_of(claims), expires_at, version, generation };
+        self.cache.insert(digest, verified.clone());
+        self.check_revocation(&verified)?;
+        Ok(verified.caller)
+    }
+
+    /// Returns whom `token` names, be it over or revoked: for whoever only wants to end its session,
+    /// or to know whose it was. Everything else is checked.
+    pub async fn verify_spent(&self, token: &str) -> Result<Caller, AuthError> {
+        let (claims, _) = self.check_signature(token).await?;
+        self.check_start(&claims)?;
+        Ok(caller_of(claims))
+    }
+
+    /// Whether the key set in use has these keys, neither more nor fewer.
+    pub fn has_exactly(&self, key_ids: &[String]) -> bool {
+        self.generation().is_some_and(|current| current.keys.has_exactly(key_ids))
+    }
+
+    /// Checks everything about a token but its times and its revocation. Returns its claims and the
+    /// number of the key set that verified it.
+    async fn check_signature(&self, token: &str) -> Result<(Claims, u64), AuthError> {
         let header = strict::read_header(token).map_err(AuthError::Invalid)?;
         let key_id = acceptable_key_id(&header)?;
         let generation = self.generation_with(key_id).await?;
         let key = generation.keys.find(key_id).ok_or(AuthError::Invalid("unknown key"))?;
         let decoded = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
             .map_err(|error| AuthError::Invalid(reason(&error)))?;
-        self.check_times(&decoded.claims)?;
-        let verified = Verified {
-            expires_at: decoded.claims.exp,
-            caller: caller_of(decoded.claims),
-            generation: generation.number,
-        };
-        self.cache.insert(digest, verified.clone());
-        Ok(verified.caller)
+        Ok((decoded.claims, generation.number))
+    }
+
+    fn check_revocation(&self, verified: &Verified) -> Result<(), AuthError> {
+        let Some(revocations) = &self.revocations else { return Ok(()) };
+        revocations.check(&TokenFacts {
+            user_id: verified.caller.user_id,
+            session_id: verified.caller.session_id,
+            version: verified.version,
+        })
     }
 
     /// Gets the key set and keeps it current until `stop` is cancelled.
     pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
+        self.adopt_last_good();
         let work = async {
             self.wait_for_keys().await;
             loop {
@@ -132,11 +185,31 @@ impl Verifier {
     }
 
     async fn fetch(&self) -> anyhow::Result<()> {
-        let keys = KeySet::parse(&self.source.fetch().await?);
+        let set = self.source.fetch().await?;
+        self.adopt(&set)?;
+        if let Some(last_good) = &self.last_good {
+            last_good.save_keys(&set);
+        }
+        Ok(())
+    }
+
+    /// Goes on with the key set of an earlier process, if there is one that may be believed.
+    fn adopt_last_good(&self) {
+        let Some(set) = self.last_good.as_ref().and_then(|last_good| last_good.keys()) else {
+            return;
+        };
+        match self.adopt(&set) {
+            Ok(()) => tracing::info!("beginning with the key set of an earlier process"),
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "last good keys not used"),
+        }
+    }
+
+    fn adopt(&self, set: &JwkSet) -> anyhow::Result<()> {
+        let keys = KeySet::parse(set);
         if keys.is_empty() {
             anyhow::bail!("the key set holds no usable key");
         }
-        tracing::debug!(keys.count = keys.len(), "key set fetched");
+        tracing::debug!(keys.count = keys.len(), "key set adopted");
         let number = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let keys = Arc::new(keys);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -169,7 +242,7 @@ impl Verifier {
         self.generation().ok_or(AuthError::Unavailable)
     }
 
-    fn find_verified(&self, digest: &[u8; 32]) -> Result<Option<Caller>, AuthError> {
+    fn find_verified(&self, digest: &[u8; 32]) -> Result<Option<Verified>, AuthError> {
         let Some(verified) = self.cache.get(digest) else {
             return Ok(None);
         };
@@ -178,15 +251,20 @@ impl Verifier {
             return Ok(None);
         }
         self.check_expiry(verified.expires_at)?;
-        Ok(Some(verified.caller))
+        Ok(Some(verified))
     }
 
     fn check_times(&self, claims: &Claims) -> Result<(), AuthError> {
+        self.check_start(claims)?;
+        self.check_expiry(claims.exp)
+    }
+
+    fn check_start(&self, claims: &Claims) -> Result<(), AuthError> {
         let latest_start = self.clock.now().timestamp().saturating_add(self.leeway_s);
         if claims.iat > latest_start || claims.nbf.is_some_and(|nbf| nbf > latest_start) {
             return Err(AuthError::NotYetValid);
         }
-        self.check_expiry(claims.exp)
+        Ok(())
     }
 
     fn check_expiry(&self, expires_at: i64) -> Result<(), AuthError> {
@@ -245,11 +323,11 @@ mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use chrono::{DateTime, TimeDelta, Utc};
-    use jsonwebtoken::jwk::JwkSet;
     use jsonwebtoken::{EncodingKey, Header};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::auth::FeedPage;
     use crate::id::new_id;
     use crate::testing::clock::FixedClock;
     use crate::testing::tokens::TestIssuer;
@@ -520,6 +598,66 @@ mod tests {
             assert!(is_invalid(&verifier.verify(&forger.token(new_id(), &[])).await));
         }
         assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_revoked_token_is_refused_also_when_it_was_verified_before() {
+        let (issuer, clock) = issuer();
+        let revocations = Arc::new(Revocations::new(clock.clone()));
+        let verifier = Verifier::new(&TokenConfig::default(), Arc::new(issuer.clone()), clock)
+            .refusing(Arc::clone(&revocations));
+        let claims = issuer.claims(new_id(), &["customer"]);
+        let token = issuer.sign(&claims);
+        assert_eq!(verifier.verify(&token).await, Err(AuthError::Unavailable));
+        revocations.apply(&FeedPage::default());
+        for _ in 0..2 {
+            assert!(verifier.verify(&token).await.is_ok());
+        }
+        let sessions = vec![(claims.sid, 900)];
+        revocations.apply(&FeedPage { sessions, ..FeedPage::default() });
+        for _ in 0..2 {
+            assert_eq!(verifier.verify(&token).await, Err(AuthError::Revoked));
+        }
+        assert_eq!(verifier.verify_spent(&token).await.unwrap().session_id, claims.sid);
+    }
+
+    #[tokio::test]
+    async fn a_spent_token_names_its_holder_and_a_forged_one_nobody() {
+        let (issuer, clock) = issuer();
+        let verifier = issuer.verifier().await;
+        let user = new_id();
+        let token = issuer.token(user, &[]);
+        clock.advance(TimeDelta::days(400));
+        assert_eq!(verifier.verify(&token).await, Err(AuthError::Expired));
+        assert_eq!(verifier.verify_spent(&token).await.unwrap().user_id, user);
+        let forged = TestIssuer::with_clock(clock.clone()).token(user, &[]);
+        assert!(is_invalid(&verifier.verify_spent(&forged).await));
+        clock.advance(TimeDelta::days(-401));
+        assert_eq!(verifier.verify_spent(&token).await, Err(AuthError::NotYetValid));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_begins_with_the_keys_of_the_last_one_while_the_issuer_is_away() {
+        let folder = std::env::temp_dir().join(format!("eh-keys-{}", new_id()));
+        let clock = fixed_clock();
+        let open = || Arc::new(LastGood::open(&folder, 60, clock.clone()).unwrap());
+        let (source, _) = switchable();
+        let config = TokenConfig::default();
+        let first = Verifier::new(&config, source.clone(), clock.clone()).keeping(open());
+        first.refresh_now().await.unwrap();
+        source.down.store(true, Ordering::SeqCst);
+        let second = Verifier::new(&config, source.clone(), clock.clone()).keeping(open());
+        let (second, stop) = (Arc::new(second), CancellationToken::new());
+        let token = source.issuers[0].token(new_id(), &[]);
+        let observed = async {
+            while second.generation().is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert!(second.verify(&token).await.is_ok());
+            stop.cancel();
+        };
+        tokio::join!(Arc::clone(&second).keep_fresh(stop.clone()), observed);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[tokio::test(start_paused = true)]

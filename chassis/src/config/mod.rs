@@ -13,14 +13,18 @@ mod amqp;
 mod database;
 mod discovery;
 mod error;
+mod events;
 pub mod list;
 mod paging;
 mod profile;
 mod redis;
+mod revocation;
 mod secret;
 mod server;
 mod source;
+mod strength;
 mod telemetry;
+mod tls;
 mod token;
 mod tree;
 mod upstream;
@@ -31,13 +35,16 @@ pub use amqp::{AmqpConfig, OutboxConfig};
 pub use database::DatabaseConfig;
 pub use discovery::{DiscoveryConfig, DiscoveryMode};
 pub use error::ConfigError;
+pub use events::{DEVELOPMENT_KEY, EventRole, EventsConfig};
 pub use paging::PagingConfig;
 pub use profile::{MIN_KEY_BYTES, Profile, require_strong};
 pub use redis::RedisConfig;
+pub use revocation::RevocationConfig;
 pub use secret::Secret;
 pub use server::{RuntimeConfig, ServerConfig};
 pub use source::Sources;
 pub use telemetry::{LogFormat, TelemetryConfig};
+pub use tls::TlsConfig;
 pub use token::TokenConfig;
 pub use upstream::UpstreamConfig;
 
@@ -51,6 +58,8 @@ pub trait BaseConfig {
     fn telemetry(&self) -> &TelemetryConfig;
     /// `[discovery]`.
     fn discovery(&self) -> &DiscoveryConfig;
+    /// `[tls]`.
+    fn tls(&self) -> &TlsConfig;
 
     /// Checks what the types cannot, such as the strength of keys. Called once, before anything
     /// else happens.

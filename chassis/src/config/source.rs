@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ::config::{Config, ConfigError as LibraryError, File, FileFormat, Map, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
+use super::strength::{find_weak, is_secret};
 use super::tree::{merge, origin_of, set};
 use super::{ConfigError, Profile};
 
@@ -55,6 +56,10 @@ impl Sources {
         self.merge_environment(&mut merged)?;
         if self.profile == Profile::Production {
             self.refuse_published_secrets(&defaults, &merged, "")?;
+            if let Some((key, message)) = find_weak(&merged, "", "") {
+                let origin = origin_of(&merged, &key);
+                return Err(ConfigError::Value { key, message, origin });
+            }
         }
         let tree = merged.clone();
         serde_path_to_error::deserialize(merged)
@@ -89,7 +94,16 @@ impl Sources {
             }
             let (text, origin) = self.value_of(name, value, &mut path)?;
             // Shells cannot export names with a dash; services are named with one.
-            if path[0] == "discovery" && path.get(1).is_some_and(|key| key == "static") {
+            let is_by_service = match path.as_slice() {
+                [section, key, ..] => {
+                    matches!(
+                        (section.as_str(), key.as_str()),
+                        ("discovery", "static") | ("events", "trusted")
+                    )
+                }
+                _ => false,
+            };
+            if is_by_service {
                 path.iter_mut().skip(2).for_each(|key| *key = key.replace('_', "-"));
             }
             set(tree, &path, Value::new(Some(&origin), text));
@@ -206,18 +220,6 @@ fn merge_toml(tree: &mut Value, text: &str, origin: &str) -> Result<(), ConfigEr
     Ok(())
 }
 
-/// Whether a value is one that nobody else should know.
-fn is_secret(key: &str, value: &str) -> bool {
-    let by_name = ["secret", "password", "token", "pepper"].contains(&key)
-        || key == "key"
-        || ["_key", "_secret", "_password", "_keys", "_token"].iter().any(|end| key.ends_with(end));
-    let has_password = value
-        .split_once("://")
-        .and_then(|(_, rest)| rest.split_once('@'))
-        .is_some_and(|(account, _)| account.contains(':'));
-    !value.is_empty() && (by_name || has_password)
-}
-
 fn missing_key(error: &LibraryError) -> Option<&str> {
     match error {
         LibraryError::NotFound(key) => Some(key),
@@ -256,8 +258,8 @@ mod tests {
 
     use super::*;
     use crate::config::{
-        AmqpConfig, DatabaseConfig, DiscoveryConfig, DiscoveryMode, LogFormat, ServerConfig,
-        TelemetryConfig,
+        AmqpConfig, DatabaseConfig, DiscoveryConfig, DiscoveryMode, EventsConfig, LogFormat,
+        ServerConfig, TelemetryConfig,
     };
 
     const TOML: &str = r#"
@@ -281,6 +283,8 @@ mod tests {
         telemetry: TelemetryConfig,
         #[serde(default)]
         amqp: AmqpConfig,
+        #[serde(default)]
+        events: EventsConfig,
     }
 
     fn sources(environment: &[(&str, &str)]) -> Sources {
@@ -446,8 +450,20 @@ mod tests {
         assert!(text.contains("`database.url`"), "{text}");
         assert!(text.contains("EH_ORDER__DATABASE__URL"), "{text}");
         assert!(!text.contains("hub_order:hub_order"), "{text}");
-        let own = ("EH_ORDER__DATABASE__URL".to_owned(), "mysql://a:b@db/hub".to_owned());
-        production.environment.insert(own.0, own.1);
-        assert!(production.load::<Sample>().is_ok());
+        let mut with = |url: &str| {
+            production.environment.insert("EH_ORDER__DATABASE__URL".to_owned(), url.to_owned());
+            production.load::<Sample>().map_err(|error| error.to_string())
+        };
+        assert!(with("mysql://hub_order:Vb4uPqf0sYx1mCe8@db/hub").is_ok());
+        let refused = with("mysql://root:Vb4uPqf0sYx1mCe8@db/hub").unwrap_err();
+        assert!(refused.contains("`database.url`") && refused.contains("root"), "{refused}");
+        assert!(refused.contains("environment variable EH_ORDER__DATABASE__URL"), "{refused}");
+        assert!(!refused.contains("Vb4u"), "{refused}");
+    }
+
+    #[test]
+    fn the_environment_names_services_without_a_dash() {
+        let config = load(&[("EH_ORDER__EVENTS__TRUSTED__PAYMENT_SERVICE", "one, two")]).unwrap();
+        assert_eq!(config.events.trusted["payment-service"], ["one", "two"]);
     }
 }

@@ -71,18 +71,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// How the registry finds out whether an instance is ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Check {
-    /// The standard gRPC health protocol on the instance's own endpoint.
-    Grpc,
-    /// An HTTP GET that answers 2xx while ready.
-    Http {
-        /// The address to ask, such as `http://127.0.0.1:9080/readyz`.
-        url: String,
-    },
-}
-
 /// What an instance announces about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
@@ -92,18 +80,19 @@ pub struct Registration {
     pub instance_id: String,
     /// Where callers reach the instance.
     pub endpoint: Endpoint,
-    /// How its readiness is found out.
-    pub check: Check,
+    /// What answers a GET with 2xx while the instance is ready, such as
+    /// `http://127.0.0.1:9080/readyz`.
+    pub ready_url: String,
 }
 
 impl Registration {
     /// Describes a new instance of `service`, under an id no other instance ever has.
-    pub fn new(service: &str, endpoint: Endpoint, check: Check) -> Self {
+    pub fn new(service: &str, endpoint: Endpoint, ready_url: impl Into<String>) -> Self {
         Self {
             service: service.to_owned(),
             instance_id: format!("{service}-{}", crate::id::new_id()),
             endpoint,
-            check,
+            ready_url: ready_url.into(),
         }
     }
 }
@@ -177,8 +166,8 @@ mod tests {
     #[test]
     fn two_instances_never_share_an_id() {
         let endpoint = Endpoint::new("127.0.0.1", 1);
-        let one = Registration::new("order-service", endpoint.clone(), Check::Grpc);
-        let two = Registration::new("order-service", endpoint, Check::Grpc);
+        let one = Registration::new("order-service", endpoint.clone(), "http://127.0.0.1:2/readyz");
+        let two = Registration::new("order-service", endpoint, "http://127.0.0.1:2/readyz");
         assert_ne!(one.instance_id, two.instance_id);
     }
 }

@@ -10,16 +10,21 @@ pub const ID_INVALID: ErrorCode = ErrorCode::new("ID_INVALID", Kind::Malformed);
 pub const CURSOR_INVALID: ErrorCode = ErrorCode::new("CURSOR_INVALID", Kind::Malformed);
 /// There is no access token.
 pub const TOKEN_MISSING: ErrorCode = ErrorCode::new("TOKEN_MISSING", Kind::Unauthenticated);
-/// The access token is not one of ours, or was revoked.
+/// The access token is not one of ours.
 pub const TOKEN_INVALID: ErrorCode = ErrorCode::new("TOKEN_INVALID", Kind::Unauthenticated);
 /// The access token's time is over.
 pub const TOKEN_EXPIRED: ErrorCode = ErrorCode::new("TOKEN_EXPIRED", Kind::Unauthenticated);
 /// The access token's time has not begun.
 pub const TOKEN_NOT_YET_VALID: ErrorCode =
     ErrorCode::new("TOKEN_NOT_YET_VALID", Kind::Unauthenticated);
+/// The access token's session has ended.
+pub const TOKEN_REVOKED: ErrorCode = ErrorCode::new("TOKEN_REVOKED", Kind::Unauthenticated);
 /// The caller's roles do not allow this.
 pub const PERMISSION_DENIED: ErrorCode =
     ErrorCode::new("PERMISSION_DENIED", Kind::PermissionDenied);
+/// The method is not for the service that calls it.
+pub const CALLER_NOT_ALLOWED: ErrorCode =
+    ErrorCode::new("CALLER_NOT_ALLOWED", Kind::PermissionDenied);
 /// The thing changed since the caller read it.
 pub const VERSION_MISMATCH: ErrorCode =
     ErrorCode::new("VERSION_MISMATCH", Kind::PreconditionFailed);
@@ -52,7 +57,9 @@ pub const ALL: &[ErrorCode] = &[
     TOKEN_INVALID,
     TOKEN_EXPIRED,
     TOKEN_NOT_YET_VALID,
+    TOKEN_REVOKED,
     PERMISSION_DENIED,
+    CALLER_NOT_ALLOWED,
     VERSION_MISMATCH,
     IDEMPOTENCY_KEY_MISSING,
     IDEMPOTENCY_KEY_INVALID,

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use super::connect::Connector;
 use super::context::{self, CallContext};
 use super::metrics::{Methods, Side, code_in, code_name};
 use super::picker::{Ejection, Lease, Picker};
@@ -28,6 +29,7 @@ use super::{RetryBudget, propagation, retry, split_path, timeout};
 use crate::config::UpstreamConfig;
 use crate::discovery::Endpoint;
 use crate::error::ServiceError;
+use crate::identity::Identity;
 
 /// The header that carries the request id from the edge.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -60,16 +62,29 @@ struct Inner {
 }
 
 impl Channel {
-    /// Returns a channel to `service`, at the endpoints that the registry reports.
+    /// Returns a channel to `service`, at the endpoints that the registry reports. It speaks plain
+    /// text and refuses to do so beyond loopback.
     pub fn new(
         service: &'static str,
         config: &UpstreamConfig,
         endpoints: watch::Receiver<Arc<[Endpoint]>>,
     ) -> Self {
+        Self::with_identity(service, config, endpoints, None)
+    }
+
+    /// Returns a channel to `service` that proves who calls, and speaks only to instances that
+    /// prove that they are of `service`; as [`Channel::new`] without an identity.
+    pub fn with_identity(
+        service: &'static str,
+        config: &UpstreamConfig,
+        endpoints: watch::Receiver<Arc<[Endpoint]>>,
+        identity: Option<Arc<Identity>>,
+    ) -> Self {
         let ejection =
             Ejection { after_failures: config.eject_after_failures, duration: config.eject_for() };
         let connect_timeout = config.connect_timeout();
-        let connect = move |endpoint: &Endpoint| connect(endpoint, connect_timeout);
+        let connector = Connector::new(service, identity);
+        let connect = move |endpoint: &Endpoint| connect(endpoint, connect_timeout, &connector);
         Self {
             inner: Arc::new(Inner {
                 service,
@@ -188,7 +203,8 @@ impl Inner {
 type Outcome = Result<Response<Body>, Status>;
 
 /// Connects on first use: an instance that is down must not hold up the set it belongs to.
-fn connect(endpoint: &Endpoint, connect_timeout: Duration) -> Connection {
+fn connect(endpoint: &Endpoint, connect_timeout: Duration, connector: &Connector) -> Connection {
+    // The connector decides on TLS; a scheme of https would make the transport look for its own.
     let transport = match Transport::from_shared(format!("http://{endpoint}")) {
         Ok(transport) => transport,
         Err(error) => {
@@ -199,12 +215,11 @@ fn connect(endpoint: &Endpoint, connect_timeout: Duration) -> Connection {
     };
     transport
         .connect_timeout(connect_timeout)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
         .http2_max_header_list_size(HEADERS_BYTES_MAX)
-        .connect_lazy()
+        .connect_with_connector_lazy(connector.clone())
 }
 
 fn write_headers(headers: &mut HeaderMap, context: CallContext, budget: Duration) {

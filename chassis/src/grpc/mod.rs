@@ -3,13 +3,17 @@
 //! [`GrpcApp`] is what a service serves; [`server`] puts the fleet's layers around it. [`Channel`]
 //! is how a service calls another: it picks an instance, bounds the call and passes the caller's
 //! [`context`] on. Retries happen in one place only, [`retry_idempotent`], chosen by the caller
-//! that knows whether its operation may run twice.
+//! that knows whether its operation may run twice. Who may call what is a table of each service,
+//! [`Callers`]; who calls is known by [`crate::identity`].
 
 pub mod context;
 pub mod propagation;
 pub mod server;
 
+mod accept;
+mod callers;
 mod channel;
+mod connect;
 mod health;
 mod layer;
 mod metrics;
@@ -19,6 +23,7 @@ mod retry;
 mod timeout;
 mod timestamp;
 
+pub use callers::{Callers, Line};
 pub use channel::Channel;
 pub use retry::{RetryBudget, retry_idempotent};
 pub use server::GrpcApp;

@@ -8,16 +8,20 @@ use prost_types::FileDescriptorSet;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Error, Server};
 use tower::ServiceBuilder;
 
+use super::Callers;
+use super::accept::incoming;
 use super::health::HealthAnswers;
-use super::layer::{Admission, Authn, CatchPanic, Deadline, Measured, Traced, Wrap};
+use super::layer::{
+    Admission, Admitted, Authn, CatchPanic, Deadline, Measured, MessageSize, Proof, Traced, Wrap,
+};
 use super::metrics::{Methods, Side};
 use crate::auth::Verifier;
 use crate::config::ServerConfig;
 use crate::health::Health;
+use crate::identity::Identity;
 
 /// Streams per connection. Callers use one connection per instance, so h2's default of 200 would
 /// bound the calls in flight before our own limit, and make them queue instead of being refused.
@@ -41,12 +45,13 @@ pub struct GrpcApp {
     verifier: Option<Arc<Verifier>>,
     descriptors: &'static [u8],
     public: &'static [&'static str],
+    callers: Option<Callers>,
 }
 
 impl GrpcApp {
     /// Starts from the service's own routes.
     pub fn new(routes: Routes) -> Self {
-        Self { routes, verifier: None, descriptors: &[], public: &[] }
+        Self { routes, verifier: None, descriptors: &[], public: &[], callers: None }
     }
 
     /// Verifies the tokens that calls bring; without this every call is anonymous.
@@ -71,8 +76,15 @@ impl GrpcApp {
         self
     }
 
+    /// Says which services may call which method. Without it nobody may who proves who it is.
+    #[must_use]
+    pub fn callers(mut self, callers: Callers) -> Self {
+        self.callers = Some(callers);
+        self
+    }
+
     /// Puts the layers around the service's own routes.
-    fn layered(self, config: &ServerConfig) -> Routes {
+    fn layered(self, config: &ServerConfig, proof: Proof) -> Routes {
         let layers = ServiceBuilder::new()
             // Counts everything, including what the layers below refuse; hence outermost.
             .layer(Wrap(Measured::new(methods_of(self.descriptors))))
@@ -80,10 +92,14 @@ impl GrpcApp {
             .layer(Wrap(Traced))
             // Below the two observers, so that a panic shows in the metrics and in the span.
             .layer(Wrap(CatchPanic))
+            // Refuses services that have no business here, before any work is done for them.
+            .layer(Wrap(Admitted::new(self.callers, proof)))
             // Starts the clock before any work is done, and opens the context for all of it.
             .layer(Wrap(Deadline::new(config.request_timeout())))
             // Refuses before the costly part: verifying a signature is work too.
             .layer(Wrap(Admission::new(config.max_concurrency)))
+            // Nearer to the handler than all that refuses, none of which it has to correct.
+            .layer(Wrap(MessageSize))
             // Innermost: the handler gets a verified caller or none.
             .layer(Wrap(Authn::new(self.verifier, self.public)));
         Routes::from(self.routes.into_axum_router().layer(layers))
@@ -98,6 +114,8 @@ pub struct Serving<'c> {
     pub health: Health,
     /// Whether tools may ask for the contract; off in production.
     pub reflection: bool,
+    /// Who this is; callers must prove who they are. Without one the port is plain text.
+    pub identity: Option<Arc<Identity>>,
 }
 
 /// Serves `app` on `listener` until `stop` is cancelled, and returns when the calls then in
@@ -109,22 +127,27 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let descriptors = app.descriptors;
-    // Probes and reflection stay outside the layers: a probe must be answered under overload.
-    let mut routes = app.layered(serving.config);
+    // Probes and reflection stay outside the layers: a probe must be answered under overload. They
+    // are for everybody who got through the handshake, and tell nothing that is secret.
+    let proof = if serving.identity.is_some() { Proof::Demanded } else { Proof::Absent };
+    let mut routes = app.layered(serving.config, proof);
     routes = routes.add_service(HealthAnswers::server(serving.health, stop.clone()));
     if serving.reflection && !descriptors.is_empty() {
         routes = add_reflection(routes, descriptors);
     }
-    // Nagle's algorithm would hold back small replies until the peer's delayed acknowledgement.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder()
+    let mut server = Server::builder();
+    if let Some(identity) = &serving.identity {
+        // A connection outlives neither the caller's right nor its certificate for long.
+        server = server.max_connection_age(identity.connection_max_age());
+    }
+    server
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
         .http2_max_header_list_size(HEADERS_BYTES_MAX)
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .serve_with_incoming_shutdown(incoming(listener, serving.identity), stop.cancelled_owned())
         .await
 }
 

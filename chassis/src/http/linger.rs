@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 /// How long a peer may go on sending after the answer.
@@ -64,6 +65,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lingering<S> {
             if buffer.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
+        }
+    }
+}
+
+impl Lingering<TcpStream> {
+    /// Closes at once; what the peer has not taken is not kept for it.
+    pub(super) fn abandon(self) {
+        if let Err(error) = self.stream.set_zero_linger() {
+            tracing::debug!(%error, "the system keeps what was not taken");
         }
     }
 }
@@ -124,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpListener;
 
     use super::*;
 

@@ -1,93 +1,111 @@
 //! The accept loop.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
-use axum::response::Response;
-use http::{Request, StatusCode, Version, header};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use metrics::counter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tower::Service;
 
-use super::linger::Lingering;
-use super::{HttpServerConfig, unread};
+use super::HttpApp;
+use super::connection::Port;
+use super::places::{Place, Places};
 use crate::shutdown::Shutdown;
 
 /// Pause after the system refused a connection: out of file descriptors, it would spin otherwise.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until the soft token, lets running requests finish until the
-/// hard token, and returns. Requests carry `ConnectInfo<SocketAddr>`.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    config: HttpServerConfig,
-    shutdown: Shutdown,
-) {
+/// Serves `app` on `listener` until the soft token, lets running requests finish until the hard
+/// token, and returns. Requests carry `ConnectInfo<SocketAddr>`.
+pub async fn serve(listener: TcpListener, app: HttpApp, shutdown: Shutdown) {
     let (soft, hard) = (shutdown.soft(), shutdown.hard());
-    let permits = Arc::new(Semaphore::new(config.max_connections));
-    let port = Arc::new(Port::new(router, &config));
-    let graceful = GracefulShutdown::new();
+    let entrance = Entrance::new(&app);
+    let port = Arc::new(Port::new(&app));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = soft.cancelled() => break,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = entrance.accept(&listener) => accepted,
         };
         // Forgets the connections that ended meanwhile.
         while connections.try_join_next().is_some() {}
-        let Some((stream, peer, permit)) = accepted else {
+        let Some((stream, peer, places)) = accepted else {
             break;
         };
-        let port = Arc::clone(&port);
-        let watcher = graceful.watcher();
+        let conversation = Arc::clone(&port).converse(stream, peer, soft.clone());
         connections.spawn(async move {
-            port.converse(stream, peer, watcher).await;
-            drop(permit);
+            conversation.await;
+            drop(places);
         });
     }
     // New connections are refused from here on, so that callers turn to another instance.
     drop(listener);
+    let ended = async { while connections.join_next().await.is_some() {} };
     tokio::select! {
         // Connections that have ended by now are not cut.
         biased;
-        () = graceful.shutdown() => {}
+        () = ended => {}
         () = hard.cancelled() => tracing::warn!("connections cut at the drain deadline"),
     }
     connections.shutdown().await;
 }
 
-type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
+/// What a connection occupies: a place of the port, and one of its address.
+type Occupied = (OwnedSemaphorePermit, Option<Place>);
 
-/// Waits for a free place first: a connection that is not accepted costs the process nothing.
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<Accepted> {
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return Some((stream, peer, permit)),
-            Err(error) if concerns_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "connection not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+/// Lets connections in.
+struct Entrance<'a> {
+    app: &'a HttpApp,
+    permits: Arc<Semaphore>,
+    places: Arc<Places>,
+}
+
+impl<'a> Entrance<'a> {
+    fn new(app: &'a HttpApp) -> Self {
+        Self {
+            app,
+            permits: Arc::new(Semaphore::new(app.config.max_connections)),
+            places: Places::new(app.config.max_connections_per_address),
+        }
+    }
+
+    /// Waits for a free place first: a connection that is not accepted costs the process nothing.
+    async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, SocketAddr, Occupied)> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => match self.place(peer) {
+                    Ok(place) => return Some((stream, peer, (permit, place))),
+                    // Closed at once: its other connections are its own affair.
+                    Err(TooMany) => drop(stream),
+                },
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "connection not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
+
+    fn place(&self, peer: SocketAddr) -> Result<Option<Place>, TooMany> {
+        if (self.app.is_proxy)(peer.ip().to_canonical()) {
+            return Ok(None);
+        }
+        let place = self.places.take(peer.ip());
+        if place.is_none() {
+            counter!("http_server_connections_refused_total").increment(1);
+        }
+        place.map(Some).ok_or(TooMany)
+    }
 }
+
+/// The address has all the connections that it may have.
+struct TooMany;
 
 /// Whether only the connection itself is lost; everything else may well happen again at once.
 fn concerns_one_connection(error: &io::Error) -> bool {
@@ -99,99 +117,18 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// What all connections of one port share.
-struct Port {
-    router: Router,
-    builder: auto::Builder<TokioExecutor>,
-    first_request_within: Duration,
-}
-
-impl Port {
-    fn new(router: Router, config: &HttpServerConfig) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            // Without a timer the timeout below would be ignored.
-            .timer(TokioTimer::new())
-            .header_read_timeout(config.header_read_timeout)
-            .max_buf_size(config.max_header_bytes as usize);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(config.max_header_bytes)
-            .max_concurrent_streams(config.max_streams)
-            // Finds peers that vanished without a word.
-            .keep_alive_interval(config.keep_alive_interval)
-            .keep_alive_timeout(config.keep_alive_timeout);
-        Self { router, builder, first_request_within: config.header_read_timeout }
-    }
-
-    async fn converse(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
-        // Nagle's algorithm would hold back small replies until the peer's delayed acknowledgement.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "delay of small packets stays on");
-        }
-        let asked = Arc::new(AtomicBool::new(false));
-        let service = service_fn({
-            let asked = Arc::clone(&asked);
-            move |request: Request<Incoming>| {
-                asked.store(true, Ordering::Relaxed);
-                answer(self.router.clone(), request, peer)
-            }
-        });
-        let connection =
-            self.builder.serve_connection(TokioIo::new(Lingering::new(stream)), service);
-        let mut connection = pin!(watcher.watch(connection));
-        // The header timeout begins only when the protocol version is known, so a client that
-        // sends nothing, or half of HTTP/2's preface, is shown the door here.
-        let ended = tokio::select! {
-            ended = &mut connection => ended,
-            () = tokio::time::sleep(self.first_request_within) => {
-                if !asked.load(Ordering::Relaxed) {
-                    return;
-                }
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(error = %error, "connection ended early");
-        }
-    }
-}
-
-async fn answer(
-    mut router: Router,
-    mut request: Request<Incoming>,
-    peer: SocketAddr,
-) -> Result<Response, Infallible> {
-    if !names_one_host(&request) {
-        let mut refusal = Response::new(Body::empty());
-        *refusal.status_mut() = StatusCode::BAD_REQUEST;
-        return Ok(refusal);
-    }
-    request.extensions_mut().insert(ConnectInfo(peer));
-    let (request, reading) = unread::watch(request);
-    let mut response = router.call(request).await?;
-    reading.announce_close(&mut response);
-    Ok(response)
-}
-
-/// Whether everyone on the way understood the same host (RFC 9112, section 3.2). HTTP/2 has a
-/// pseudo-header instead, and HTTP/1.0 knows no hosts.
-fn names_one_host(request: &Request<Incoming>) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    request.version() != Version::HTTP_11 || (hosts.next().is_some() && hosts.next().is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
+    use axum::Router;
+    use axum::extract::ConnectInfo;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::Notify;
 
     use super::*;
+    use crate::http::HttpServerConfig;
 
     struct Server {
         address: SocketAddr,
@@ -204,7 +141,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, router, config, shutdown.clone()));
+        tasks.spawn(serve(listener, HttpApp::new(router, config), shutdown.clone()));
         Server { address, shutdown, tasks }
     }
 
@@ -243,21 +180,6 @@ mod tests {
         let reply = exchange(server.address, REQUEST).await;
         assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
         assert!(reply.ends_with("hello 127.0.0.1"), "{reply}");
-    }
-
-    #[tokio::test]
-    async fn a_request_of_http_1_1_names_one_host() {
-        let server = start(hello(), HttpServerConfig::default()).await;
-        for (head, expected) in [
-            ("GET / HTTP/1.1\r\n", "400"),
-            ("GET / HTTP/1.1\r\nhost: x\r\nhost: x\r\n", "400"),
-            ("GET / HTTP/1.1\r\nhost: x\r\n", "200"),
-            ("GET / HTTP/1.0\r\n", "200"),
-        ] {
-            let request = format!("{head}connection: close\r\n\r\n");
-            let reply = exchange(server.address, request.as_bytes()).await;
-            assert!(reply.split(' ').nth(1) == Some(expected), "{head}: {reply}");
-        }
     }
 
     #[tokio::test]

@@ -10,7 +10,8 @@ use super::HandleError;
 pub struct DeadMessage {
     /// Routing key it was published with.
     pub routing_key: String,
-    /// Why it died, in the broker's words: `rejected`, `delivery_limit`, `maxlen`.
+    /// Why it died, in the broker's words: `rejected`, `delivery_limit`, `maxlen`. Followed by a
+    /// colon and what is wrong with its signature, if no producer vouches for it.
     pub reason: String,
     /// How often it died in the same queue for the same reason.
     pub deaths: u64,

@@ -14,7 +14,7 @@ use super::{OutboundMessage, trace};
 pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// Longest encoded envelope that is accepted; events are facts, not documents.
-const MAX_BYTES: usize = 1 << 20;
+pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// Longest id that is accepted; the tables that recognise repetitions by it have room for as much.
 const MAX_ID_BYTES: usize = 160;

@@ -3,18 +3,21 @@
 //! Events are written to the [`outbox`](crate::outbox) together with the state they tell of; its
 //! relay hands them to a [`Publisher`]. On the other side a consumer collects batches and hands
 //! them to a [`Handler`], which applies each batch in one transaction together with the
-//! [`inbox`](crate::inbox). Delivery is at least once, effects are exactly once.
+//! [`inbox`](crate::inbox). Delivery is at least once, effects are exactly once. Producers sign what
+//! they publish ([`Signer`]); what no producer signed becomes a dead letter ([`Trust`]).
 
 pub mod amqp;
 mod dead;
 mod envelope;
 pub mod memory;
+mod signature;
 mod trace;
 
 use async_trait::async_trait;
 
 pub use dead::{DeadMessage, Graveyard};
 pub use envelope::{Envelope, EnvelopeError};
+pub use signature::{EventKeys, Signer, Trust, Untrusted};
 
 /// Applies events; the in-port of a consumer.
 #[async_trait]

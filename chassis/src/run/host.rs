@@ -7,27 +7,45 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use sqlx::migrate::Migrator;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{KeySource, Verifier};
+use crate::auth::{
+    Follower, FollowerParts, KeySource, LastGood, RevocationFeed, Revocations, Verifier,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    AmqpConfig, ConfigError, DatabaseConfig, DiscoveryConfig, DiscoveryMode, Profile, RedisConfig,
-    TokenConfig, UpstreamConfig,
+    AmqpConfig, ConfigError, DatabaseConfig, DiscoveryConfig, DiscoveryMode, EventsConfig, Profile,
+    RedisConfig, RevocationConfig, TlsConfig, TokenConfig, UpstreamConfig,
 };
 use crate::db;
 use crate::discovery::Registry;
 use crate::discovery::consul::ConsulRegistry;
 use crate::discovery::fixed::FixedRegistry;
+use crate::doorbell::{self, Doorbell};
 use crate::grpc::Channel;
 use crate::health::Health;
+use crate::identity::Identity;
+use crate::messaging::EventKeys;
 use crate::messaging::amqp::Broker;
 use crate::redis::{self, Redis};
 use crate::shutdown::Shutdown;
 
+/// The channel, in the name space of the installation, in which edges hear of revocations.
+const REVOCATIONS_CHANNEL: &str = "revocations";
 /// Time for a pool to say goodbye to its server.
 const POOL_CLOSE: Duration = Duration::from_secs(1);
+
+/// What a verifier of access tokens at the edge learns from.
+pub struct EdgeSources {
+    /// Where keys are read.
+    pub keys: Arc<dyn KeySource>,
+    /// Where revocations are read.
+    pub revocations: Arc<dyn RevocationFeed>,
+    /// Where it is heard that there are new ones; `None`: they are found at the next look.
+    pub redis: Option<Redis>,
+}
 
 /// The running process, as [`Service::build`](super::Service::build) sees it.
 ///
@@ -35,6 +53,7 @@ const POOL_CLOSE: Duration = Duration::from_secs(1);
 pub struct Host {
     name: &'static str,
     profile: Profile,
+    identity: Option<Arc<Identity>>,
     /// Somebody wants the process to stop: a signal, or a background task that broke down.
     asked: CancellationToken,
     /// The first background task that panicked.
@@ -52,7 +71,9 @@ impl Host {
         name: &'static str,
         profile: Profile,
         discovery: &DiscoveryConfig,
+        tls: &TlsConfig,
     ) -> anyhow::Result<Self> {
+        let identity = Identity::load(name, tls)?;
         let shutdown = Shutdown::new();
         let tasks = TaskTracker::new();
         let registry: Arc<dyn Registry> = match discovery.mode {
@@ -61,9 +82,10 @@ impl Host {
                 Arc::new(ConsulRegistry::new(discovery, tasks.clone(), shutdown.soft())?)
             }
         };
-        Ok(Self {
+        let host = Self {
             name,
             profile,
+            identity: identity.clone(),
             asked: CancellationToken::new(),
             broken: Arc::default(),
             shutdown,
@@ -72,12 +94,21 @@ impl Host {
             clock: Arc::new(SystemClock),
             registry,
             pools: Mutex::default(),
-        })
+        };
+        if let Some(identity) = identity {
+            host.spawn("certificates", identity.keep_fresh(host.shutdown.soft()));
+        }
+        Ok(host)
     }
 
     /// Name of the service.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Who this instance is to the other services; `None` where the fleet speaks plain text.
+    pub fn identity(&self) -> Option<Arc<Identity>> {
+        self.identity.clone()
     }
 
     /// Where this process runs.
@@ -154,12 +185,17 @@ impl Host {
     /// Connects to the broker in the background; `None` when none is configured. The instance is
     /// ready without it: events wait in the outbox.
     #[expect(clippy::unused_async, reason = "connecting may have to be waited for one day")]
-    pub async fn broker(&self, config: &AmqpConfig) -> anyhow::Result<Option<Broker>> {
+    pub async fn broker(
+        &self,
+        config: &AmqpConfig,
+        events: &EventsConfig,
+    ) -> anyhow::Result<Option<Broker>> {
         if config.url.is_empty() {
             tracing::info!("no broker configured, events wait in the outbox");
             return Ok(None);
         }
-        let broker = Broker::new(config, self.name)
+        let keys = EventKeys::new(self.name, events)?;
+        let broker = Broker::new(config, self.name, keys)
             .map_err(|error| ConfigError::value("amqp.url", error.to_string()))?;
         let observed = broker.clone();
         self.health.register_optional("broker", move || {
@@ -186,7 +222,8 @@ impl Host {
 
     /// A channel to another service, wherever its instances are.
     pub fn channel(&self, service: &'static str, config: &UpstreamConfig) -> Channel {
-        Channel::new(service, config, self.registry.watch(service))
+        let endpoints = self.registry.watch(service);
+        Channel::with_identity(service, config, endpoints, self.identity.clone())
     }
 
     /// A verifier of access tokens, which keeps its keys current in the background.
@@ -195,6 +232,63 @@ impl Host {
         let refreshed = Arc::clone(&verifier);
         self.spawn("token-keys", refreshed.keep_fresh(self.shutdown.soft()));
         verifier
+    }
+
+    /// A verifier for the edge: it also refuses revoked tokens, and begins with the last good keys
+    /// and revocations when the issuer is away. The instance is not ready until revocations are known.
+    pub fn edge_verifier(
+        &self,
+        token: &TokenConfig,
+        config: &RevocationConfig,
+        sources: EdgeSources,
+    ) -> anyhow::Result<Arc<Verifier>> {
+        let last_good = config.folder().map(|folder| {
+            LastGood::open(folder, config.max_age_s, self.clock())
+                .map(Arc::new)
+                .map_err(|error| ConfigError::value("revocations.folder", format!("{error:#}")))
+        });
+        let last_good = last_good.transpose()?;
+        let revocations = Arc::new(Revocations::new(self.clock()));
+        let mut verifier =
+            Verifier::new(token, sources.keys, self.clock()).refusing(Arc::clone(&revocations));
+        if let Some(last_good) = &last_good {
+            verifier = verifier.keeping(Arc::clone(last_good));
+        }
+        let verifier = Arc::new(verifier);
+        self.spawn("token-keys", Arc::clone(&verifier).keep_fresh(self.shutdown.soft()));
+        let bell = Arc::new(Notify::new());
+        if let Some(redis) = sources.redis {
+            let channel = redis.key(REVOCATIONS_CHANNEL);
+            let listener =
+                doorbell::listen(redis, channel, Arc::clone(&bell), self.shutdown.soft());
+            self.spawn("revocation doorbell", listener);
+        }
+        let observed = Arc::clone(&revocations);
+        self.health.register("revocations", move || {
+            let is_loaded = observed.is_loaded();
+            async move { if is_loaded { Ok(()) } else { Err("not read yet".to_owned()) } }
+        });
+        let follower = Follower::new(FollowerParts {
+            revocations,
+            verifier: Arc::clone(&verifier),
+            feed: sources.revocations,
+            bell,
+            last_good,
+            config: config.clone(),
+        });
+        self.spawn("revocations", follower.run(self.shutdown.soft()));
+        Ok(verifier)
+    }
+
+    /// The bell that tells edges of new revocations.
+    pub fn revocation_bell(&self, redis: Option<Redis>) -> Doorbell {
+        let bell = Doorbell::new();
+        if let Some(redis) = redis {
+            let channel = redis.key(REVOCATIONS_CHANNEL);
+            let carried = bell.clone().carry(redis, channel, self.shutdown.soft());
+            self.spawn("revocation doorbell", carried);
+        }
+        bell
     }
 
     /// The token that asks the process to stop; the soft token follows when callers know.
@@ -236,7 +330,7 @@ mod tests {
     fn host() -> Host {
         let discovery =
             DiscoveryConfig { mode: DiscoveryMode::Static, ..DiscoveryConfig::default() };
-        Host::new("test-service", Profile::Development, &discovery).unwrap()
+        Host::new("test-service", Profile::Development, &discovery, &TlsConfig::default()).unwrap()
     }
 
     #[tokio::test]
@@ -262,7 +356,9 @@ mod tests {
     #[tokio::test]
     async fn optional_dependencies_are_absent_when_not_configured() {
         let host = host();
-        assert!(host.broker(&AmqpConfig::default()).await.unwrap().is_none());
+        assert!(
+            host.broker(&AmqpConfig::default(), &EventsConfig::default()).await.unwrap().is_none()
+        );
         assert!(host.redis(&RedisConfig::default()).unwrap().is_none());
         assert!(host.health().report().dependencies.is_empty());
     }
@@ -271,7 +367,7 @@ mod tests {
     async fn a_malformed_address_of_the_broker_is_refused_without_its_password() {
         for url in ["amqp:guest:s3cret@broker", "amqq://guest:s3cret@broker", "s3cret"] {
             let config = AmqpConfig { url: Secret::new(url), ..AmqpConfig::default() };
-            let error = host().broker(&config).await.err().unwrap();
+            let error = host().broker(&config, &EventsConfig::default()).await.err().unwrap();
             assert!(error.is::<ConfigError>(), "{error:#}");
             let said = format!("{error:?} {error:#}");
             assert!(said.contains("amqp.url") && !said.contains("s3cret"), "{said}");

@@ -1,7 +1,7 @@
 //! The stages between the configuration and the last flush.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Endpoint, Host, Service};
 use crate::config::{BaseConfig, DiscoveryConfig, DiscoveryMode, Profile, ServerConfig};
-use crate::discovery::{self, Check, Registration};
+use crate::discovery::{self, Registration};
 use crate::failpoint;
 use crate::grpc;
-use crate::http::{self, HttpServerConfig};
+use crate::http::{self, HttpApp, HttpServerConfig};
+use crate::identity::Identity;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{self, metrics::Metrics};
 
@@ -44,7 +45,7 @@ pub(super) async fn live<S: Service>(config: S::Config, profile: Profile) -> any
 
 async fn with_signals<S: Service>(config: S::Config, profile: Profile) -> anyhow::Result<()> {
     let metrics = Metrics::install(S::NAME, env!("CARGO_PKG_VERSION"))?;
-    let host = Host::new(S::NAME, profile, config.discovery())?;
+    let host = Host::new(S::NAME, profile, config.discovery(), config.tls())?;
     let mut signals = JoinSet::new();
     signals.spawn(wait_for_signals(host.asked(), host.shutdown().clone())?);
     Process::new(host, metrics).stages::<S>(config).await
@@ -122,8 +123,7 @@ impl Process {
     ) -> anyhow::Result<()> {
         let listener = bind("server.listen", server.listen).await?;
         let public = listener.local_addr()?;
-        let registration =
-            registration(&self.host, &endpoint, (public, internal), server, discovery);
+        let registration = registration(&self.host, (public, internal), server, discovery);
         let mut serving = JoinSet::new();
         let port = self.host.shutdown().part();
         let terms = Serving::of(&self.host, port.clone());
@@ -209,6 +209,7 @@ struct Serving {
     shutdown: Shutdown,
     health: crate::health::Health,
     reflection: bool,
+    identity: Option<Arc<Identity>>,
 }
 
 impl Serving {
@@ -217,6 +218,7 @@ impl Serving {
             shutdown,
             health: host.health().clone(),
             reflection: host.profile() == Profile::Development,
+            identity: host.identity(),
         }
     }
 }
@@ -229,9 +231,8 @@ async fn serve_public(
 ) -> anyhow::Result<()> {
     let (soft, hard) = (serving.shutdown.soft(), serving.shutdown.hard());
     match endpoint {
-        Endpoint::Http(router) => {
-            let limits = HttpServerConfig::from(&config);
-            http::serve(listener, router, limits, serving.shutdown).await;
+        Endpoint::Http(app) => {
+            http::serve(listener, app, serving.shutdown).await;
             Ok(())
         }
         Endpoint::Grpc(app) => {
@@ -239,6 +240,7 @@ async fn serve_public(
                 config: &config,
                 health: serving.health,
                 reflection: serving.reflection,
+                identity: serving.identity,
             };
             let served = grpc::server::serve(app, listener, terms, soft);
             hard.run_until_cancelled(served).await.transpose()?;
@@ -263,7 +265,7 @@ impl Internal {
         let shutdown = Shutdown::new();
         let limits = HttpServerConfig::from(config);
         let mut tasks = JoinSet::new();
-        tasks.spawn(http::serve(listener, router, limits, shutdown.clone()));
+        tasks.spawn(http::serve(listener, HttpApp::new(router, limits), shutdown.clone()));
         let soft = shutdown.soft();
         tasks.spawn(async move { health.watch(soft).await });
         let soft = shutdown.soft();
@@ -288,22 +290,17 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 fn registration(
     host: &Host,
-    endpoint: &Endpoint,
     (public, internal): (SocketAddr, SocketAddr),
     server: &ServerConfig,
     discovery: &DiscoveryConfig,
 ) -> Registration {
     let advertised = advertised_host(server, public.ip(), discovery);
-    let check = match endpoint {
-        Endpoint::Grpc(_) => Check::Grpc,
-        Endpoint::Http(_) => {
-            let probed = discovery::Endpoint::new(advertised.clone(), internal.port());
-            Check::Http { url: format!("http://{probed}/readyz") }
-        }
-    };
+    // Not the gRPC port's own protocol: an agent cannot present a certificate.
+    let probed = discovery::Endpoint::new(advertised.clone(), internal.port());
+    let ready_url = format!("http://{probed}/readyz");
     let port = if server.advertise_port == 0 { public.port() } else { server.advertise_port };
     let endpoint = discovery::Endpoint::new(advertised, port);
-    Registration::new(host.name(), endpoint, check)
+    Registration::new(host.name(), endpoint, ready_url)
 }
 
 /// Under which host others reach this instance: as configured, else the address listened on,
@@ -342,7 +339,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::config::{RuntimeConfig, TelemetryConfig};
+    use crate::config::{RuntimeConfig, TelemetryConfig, TlsConfig};
 
     /// What a test sees of the service, and how it holds it up.
     #[derive(Default)]
@@ -364,6 +361,7 @@ mod tests {
         runtime: RuntimeConfig,
         telemetry: TelemetryConfig,
         discovery: DiscoveryConfig,
+        tls: TlsConfig,
         #[serde(skip)]
         build: Build,
         #[serde(skip)]
@@ -395,6 +393,10 @@ mod tests {
         fn discovery(&self) -> &DiscoveryConfig {
             &self.discovery
         }
+
+        fn tls(&self) -> &TlsConfig {
+            &self.tls
+        }
     }
 
     struct Sample;
@@ -418,7 +420,8 @@ mod tests {
                 Build::WithBrokenTask => host.spawn("clumsy", async { panic!("a defect") }),
             }
             let probe = config.probe;
-            Ok(Endpoint::Http(Router::new().route("/", get(move || slow(probe.clone())))))
+            let router = Router::new().route("/", get(move || slow(probe.clone())));
+            Ok(Endpoint::Http(HttpApp::new(router, HttpServerConfig::from(&config.server))))
         }
     }
 
@@ -449,7 +452,8 @@ mod tests {
     }
 
     fn process(config: &Config) -> (Process, CancellationToken) {
-        let host = Host::new(Sample::NAME, Profile::Development, &config.discovery).unwrap();
+        let host =
+            Host::new(Sample::NAME, Profile::Development, &config.discovery, &config.tls).unwrap();
         let asked = host.asked();
         (Process::new(host, Metrics::detached()), asked)
     }

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{AmqpConfig, Secret};
 use crate::id::new_id;
+use crate::messaging::EventKeys;
 use crate::messaging::amqp::{Broker, Topology};
 use crate::shutdown::Shutdown;
 
@@ -44,7 +45,8 @@ impl TestBroker {
             ..AmqpConfig::default()
         };
         let shutdown = Shutdown::new();
-        let broker = Broker::new(&config, "test").unwrap_or_else(|error| panic!("{URL}: {error}"));
+        let broker = Broker::new(&config, "test", EventKeys::for_anybody())
+            .unwrap_or_else(|error| panic!("{URL}: {error}"));
         let supervisor = tokio::spawn(broker.clone().supervise(shutdown.clone()));
         Self { config, broker, shutdown, supervisor }
     }
@@ -54,7 +56,8 @@ impl TestBroker {
         self.config.clone()
     }
 
-    /// The connection.
+    /// The connection. What is published by it is signed, with the key for development of whomever
+    /// the event says that it is from.
     pub fn broker(&self) -> Broker {
         self.broker.clone()
     }

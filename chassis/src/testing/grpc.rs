@@ -13,6 +13,7 @@ use crate::discovery::Endpoint;
 use crate::grpc::server::{self, Serving};
 use crate::grpc::{Channel, GrpcApp};
 use crate::health::Health;
+use crate::identity::Identity;
 
 /// A running server; dropping it stops it.
 #[derive(Debug)]
@@ -28,9 +29,22 @@ impl Server {
     /// # Panics
     ///
     /// When no port can be bound.
+    pub async fn start(app: GrpcApp, config: ServerConfig) -> Self {
+        Self::start_as(app, config, None).await
+    }
+
+    /// The same as a service that proves who it is, and demands it of its callers.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be bound.
     #[expect(clippy::expect_used, reason = "a test cannot go on without its server")]
     #[expect(clippy::disallowed_methods, reason = "the test's runtime ends the task")]
-    pub async fn start(app: GrpcApp, config: ServerConfig) -> Self {
+    pub async fn start_as(
+        app: GrpcApp,
+        config: ServerConfig,
+        identity: Option<Arc<Identity>>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         let stop = CancellationToken::new();
@@ -38,7 +52,7 @@ impl Server {
         health.started();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            let serving = Serving { config: &config, health, reflection: true };
+            let serving = Serving { config: &config, health, reflection: true, identity };
             server::serve(app, listener, serving, stopped).await
         });
         Self { address, stop, task: Some(task) }
@@ -92,4 +106,15 @@ pub async fn serve(app: GrpcApp) -> (Channel, Server) {
 pub fn channel(endpoints: &[Endpoint], config: &UpstreamConfig) -> Channel {
     let (_sender, receiver) = watch::channel(Arc::from(endpoints));
     Channel::new("test-service", config, receiver)
+}
+
+/// Returns a channel to instances of `service` at fixed endpoints, for whoever `identity` is.
+pub fn channel_as(
+    identity: Option<Arc<Identity>>,
+    service: &'static str,
+    endpoints: &[Endpoint],
+    config: &UpstreamConfig,
+) -> Channel {
+    let (_sender, receiver) = watch::channel(Arc::from(endpoints));
+    Channel::with_identity(service, config, receiver, identity)
 }

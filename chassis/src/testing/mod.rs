@@ -1,9 +1,11 @@
 //! Fakes and throw-away middleware for tests; never part of a shipped binary.
 
 pub mod broker;
+pub mod callers;
 pub mod catalogue;
 pub mod clock;
 pub mod config;
+pub mod forger;
 pub mod grpc;
 pub mod mysql;
 pub mod process;

@@ -114,6 +114,11 @@ impl Process {
         channel(&[endpoint], &patient)
     }
 
+    /// The number of the process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// The lines of the log that were read so far.
     pub fn log(&self) -> &[Value] {
         &self.log
@@ -166,7 +171,11 @@ impl Process {
     }
 
     /// Reads the log up to and including `message`.
-    async fn read_until(&mut self, message: &str) {
+    ///
+    /// # Panics
+    ///
+    /// When the process ends or takes too long.
+    pub async fn read_until(&mut self, message: &str) {
         let found = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
                 let line: Value = serde_json::from_str(&line).unwrap();

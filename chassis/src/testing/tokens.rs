@@ -83,6 +83,7 @@ impl TestIssuer {
             iat: now,
             exp: now + 900,
             nbf: None,
+            ver: 1,
             roles: roles.iter().map(ToString::to_string).collect(),
         }
     }

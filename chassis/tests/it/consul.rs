@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
 use chassis::config::DiscoveryConfig;
 use chassis::discovery::consul::ConsulRegistry;
-use chassis::discovery::{Check, Endpoint, InstanceStatus, Registration, Registry};
-use chassis::grpc::GrpcApp;
+use chassis::discovery::{Endpoint, InstanceStatus, Registration, Registry};
+use chassis::http::{HttpApp, HttpServerConfig};
 use chassis::id::new_id;
-use chassis::testing::grpc::{Server, serve};
+use chassis::shutdown::Shutdown;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::support::{Echo, eventually};
+use crate::support::eventually;
 
 #[expect(clippy::disallowed_methods, reason = "tests are told about middleware by the environment")]
 fn config() -> DiscoveryConfig {
@@ -25,9 +29,31 @@ fn registry() -> (ConsulRegistry, DropGuard) {
     (registry, stop.drop_guard())
 }
 
-async fn instance() -> Server {
-    let routes = Echo::routes(|_| async { Ok(String::new()) });
-    serve(GrpcApp::new(routes)).await.1
+/// A process that says that it is ready.
+struct Instance {
+    endpoint: Endpoint,
+    _task: JoinSet<()>,
+}
+
+impl Instance {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::new("127.0.0.1", listener.local_addr().unwrap().port());
+        let router = Router::new().route("/readyz", get(|| async { "ready" }));
+        let mut task = JoinSet::new();
+        let app = HttpApp::new(router, HttpServerConfig::default());
+        task.spawn(chassis::http::serve(listener, app, Shutdown::new()));
+        Self { endpoint, _task: task }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+}
+
+fn registration(service: &str, endpoint: Endpoint) -> Registration {
+    let ready_url = format!("http://{endpoint}/readyz");
+    Registration::new(service, endpoint, ready_url)
 }
 
 async fn wait_for(registry: &ConsulRegistry, service: &str, wanted: &[Endpoint]) {
@@ -44,9 +70,9 @@ async fn wait_for(registry: &ConsulRegistry, service: &str, wanted: &[Endpoint])
 async fn instances_come_and_go() {
     let (registry, _guard) = registry();
     let service = format!("test-{}", new_id());
-    let (one, two) = (instance().await, instance().await);
-    let register = |server: &Server| {
-        let registration = Registration::new(&service, server.endpoint(), Check::Grpc);
+    let (one, two) = (Instance::start().await, Instance::start().await);
+    let register = |server: &Instance| {
+        let registration = registration(&service, server.endpoint());
         let id = registration.instance_id.clone();
         (registry.register(registration), id)
     };
@@ -77,8 +103,8 @@ async fn instances_come_and_go() {
 async fn an_instance_that_consul_lost_is_registered_again() {
     let (registry, _guard) = registry();
     let service = format!("test-{}", new_id());
-    let server = instance().await;
-    let registration = Registration::new(&service, server.endpoint(), Check::Grpc);
+    let server = Instance::start().await;
+    let registration = registration(&service, server.endpoint());
     let id = registration.instance_id.clone();
     registry.register(registration).await.unwrap();
     wait_for(&registry, &service, &[server.endpoint()]).await;
@@ -100,9 +126,9 @@ async fn an_instance_that_consul_lost_is_registered_again() {
 async fn an_instance_that_is_not_ready_gets_no_calls() {
     let (registry, _guard) = registry();
     let service = format!("test-{}", new_id());
-    let (ready, silent) = (instance().await, Endpoint::new("127.0.0.1", 9));
+    let (ready, silent) = (Instance::start().await, Endpoint::new("127.0.0.1", 9));
     for endpoint in [ready.endpoint(), silent] {
-        let registration = Registration::new(&service, endpoint, Check::Grpc);
+        let registration = registration(&service, endpoint);
         registry.register(registration).await.unwrap();
     }
     wait_for(&registry, &service, &[ready.endpoint()]).await;
@@ -128,7 +154,7 @@ async fn an_absent_agent_holds_nobody_up() {
     let stop = CancellationToken::new();
     let registry = ConsulRegistry::new(&config, TaskTracker::new(), stop.clone()).unwrap();
     let endpoint = Endpoint::new("127.0.0.1", 1);
-    let registration = Registration::new("order-service", endpoint, Check::Grpc);
+    let registration = registration("order-service", endpoint);
     let started = std::time::Instant::now();
     registry.register(registration).await.unwrap();
     assert!(registry.watch("order-service").borrow().is_empty());

@@ -9,8 +9,10 @@
 )]
 
 mod calls;
+mod certificates;
 mod consul;
 mod consumer;
+mod identity;
 mod inbox;
 mod migrations;
 mod outbox;

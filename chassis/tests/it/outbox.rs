@@ -21,7 +21,8 @@ const LOCK: &str = "CONCAT('eh_outbox:', LEFT(SHA2(DATABASE(), 256), 40))";
 
 pub(crate) fn event(version: u64) -> Envelope {
     let data = json!({ "version": version });
-    Envelope::new("test", "order.paid", Uuid::nil(), version, DateTime::UNIX_EPOCH, data).unwrap()
+    Envelope::new("order-service", "order.paid", Uuid::nil(), version, DateTime::UNIX_EPOCH, data)
+        .unwrap()
 }
 
 async fn append(pool: &Pool, outbox: &Outbox, events: &[Envelope]) -> Result<(), DbError> {
@@ -187,7 +188,8 @@ async fn events_that_no_queue_takes_hold_up_no_others_and_wait_for_their_queue()
     fixture.append(0..25).await;
     let data = json!({ "version": 1 });
     let behind =
-        Envelope::new("test", "order.shipped", Uuid::nil(), 1, DateTime::UNIX_EPOCH, data).unwrap();
+        Envelope::new("order-service", "order.shipped", Uuid::nil(), 1, DateTime::UNIX_EPOCH, data)
+            .unwrap();
     append(&fixture.database.pool(), &fixture.outbox, std::slice::from_ref(&behind)).await.unwrap();
     let stop = CancellationToken::new();
     let config = OutboxConfig { batch: 10, poll_ms: 600_000 };

@@ -5,7 +5,7 @@ use crate::proxy::{Mode, Proxy};
 use crate::support::eventually;
 use chassis::config::{AmqpConfig, Secret};
 use chassis::messaging::amqp::Broker;
-use chassis::messaging::{OutboundMessage, PublishError, Publisher as _};
+use chassis::messaging::{EventKeys, OutboundMessage, PublishError, Publisher as _};
 use chassis::shutdown::Shutdown;
 use chassis::testing::broker::TestBroker;
 
@@ -55,7 +55,8 @@ async fn of_a_batch_exactly_those_without_a_subscriber_come_back() {
 #[tokio::test]
 async fn nothing_is_published_without_a_connection() {
     let url = Secret::new("amqp://guest:guest@127.0.0.1:9/%2f");
-    let broker = Broker::new(&AmqpConfig { url, ..AmqpConfig::default() }, "test").unwrap();
+    let config = AmqpConfig { url, ..AmqpConfig::default() };
+    let broker = Broker::new(&config, "test", EventKeys::for_anybody()).unwrap();
     let results = broker.publisher().publish(&messages(0..2)).await;
     assert_eq!(results, [Err(PublishError::Disconnected), Err(PublishError::Disconnected)]);
 }
@@ -68,7 +69,7 @@ async fn a_lost_confirm_is_no_publication_and_the_connection_comes_back() {
     let (proxy, url) = Proxy::before(test.config().url.expose(), Mode::Pass).await;
     let url = Secret::new(url);
     let config = AmqpConfig { url, confirm_timeout_ms: 300, ..test.config() };
-    let broker = Broker::new(&config, "test").unwrap();
+    let broker = Broker::new(&config, "test", EventKeys::for_anybody()).unwrap();
     let shutdown = Shutdown::new();
     let supervisor = tokio::spawn(broker.clone().supervise(shutdown.clone()));
     broker.wait_connected().await;

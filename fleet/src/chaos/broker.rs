@@ -21,9 +21,11 @@ pub async fn delete_queue(fleet: &Fleet, consumer: &str) -> Result<()> {
     call(fleet, Method::DELETE, &path, None).await.map(|_| ())
 }
 
-/// Publishes a message that nobody can process, where good ones of its kind arrive.
+/// Publishes a message that nobody can process, where good ones of its kind arrive. It is signed as
+/// far as it can be: the defect is the producer's.
 pub async fn publish_poison(fleet: &Fleet, poison: Poison) -> Result<()> {
     let path = format!("/api/exchanges/%2f/{}.events/publish", fleet.namespace());
+    let payload = fleet.credentials().sign_as("order-service", &payload(poison))?;
     let message = json!({
         "properties": {
             "delivery_mode": 2,
@@ -31,7 +33,7 @@ pub async fn publish_poison(fleet: &Fleet, poison: Poison) -> Result<()> {
             "message_id": format!("poison-{}", random::token()),
         },
         "routing_key": "order.paid",
-        "payload": payload(poison),
+        "payload": payload,
         "payload_encoding": "string",
     });
     let reply = call(fleet, Method::POST, &path, Some(message)).await?;

@@ -1,10 +1,12 @@
 //! The command line of `ehub`, one file per command.
 
 mod audit;
+mod certs;
 mod chaos;
 mod demo;
 mod doctor;
 mod down;
+mod keys;
 mod middleware;
 mod mutants;
 mod provider;
@@ -42,8 +44,12 @@ enum Command {
     Demo(demo::Args),
     /// Puts the demo products on sale; what exists stays as it is
     Seed(seed::Args),
+    /// Shows or rotates the keys that access tokens are signed with, on the running fleet
+    Keys(keys::Args),
     /// Checks what the running fleet has stored against everything that it promises
     Audit(audit::Args),
+    /// Makes certificates for development, for services that this tool does not start
+    Certs(certs::Args),
     /// Provides middleware and runs every test of the workspace
     Test(test::Args),
     /// Breaks a private fleet under load and checks that it kept its promises
@@ -81,7 +87,9 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Status => status::run(),
             Command::Demo(args) => demo::run(&args).await,
             Command::Seed(args) => seed::run(&args).await,
+            Command::Keys(args) => keys::run(&args).await,
             Command::Audit(args) => audit::run(&args).await,
+            Command::Certs(args) => certs::run(&args),
             Command::Test(args) => test::run(&args).await,
             Command::Chaos(args) => chaos::run(&args).await,
             Command::Mutants(args) => mutants::run(&args).await,

@@ -112,6 +112,9 @@ async fn supervise(fleet: &mut LocalFleet) -> Result<()> {
                 for message in fleet.ended() {
                     ui::error_line(&message);
                 }
+                if let Err(error) = fleet.renew_certificates() {
+                    ui::error_line(&format!("the certificates are not renewed: {error:#}"));
+                }
             }
         }
     }

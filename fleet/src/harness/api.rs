@@ -1,5 +1,6 @@
 //! A client of the fleet's HTTP API, as small as the tests and the demo need it.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -70,6 +71,19 @@ impl Api {
     pub fn new(base: impl Into<String>) -> Result<Self> {
         let client = crate::http::client().timeout(REQUEST_LIMIT).build()?;
         Ok(Self { base: base.into(), client, token: None })
+    }
+
+    /// A client without an account, at an address of its own among those of the loopback network:
+    /// the gateway counts by address.
+    pub fn bound_to(base: impl Into<String>, address: IpAddr) -> Result<Self> {
+        let client = crate::http::client().timeout(REQUEST_LIMIT).local_address(address).build()?;
+        Ok(Self { base: base.into(), client, token: None })
+    }
+
+    /// The same client at another gateway.
+    #[must_use]
+    pub fn at(&self, base: impl Into<String>) -> Self {
+        Self { base: base.into(), ..self.clone() }
     }
 
     /// The same client with an access token.

@@ -72,6 +72,11 @@ impl Fleet {
         ended
     }
 
+    /// The number of a process in the system.
+    pub fn process_id(&mut self, service: &str, replica: usize) -> Result<u32> {
+        Ok(self.stack.instance(service, replica)?.process().pid())
+    }
+
     /// Waits until every process is ready.
     pub async fn all_ready(&mut self) -> Result<()> {
         self.stack.all_ready().await

@@ -37,6 +37,7 @@ pub use self::control::Ended;
 pub use self::links::Link;
 pub use self::options::FleetOptions;
 use crate::audit::Sources;
+use crate::credentials::Credentials;
 use crate::layout::Layout;
 use crate::middleware::{Addresses, Database, Part, RabbitMq, Server, Site, consul, redis};
 use crate::process::{Process, Reaper};
@@ -90,7 +91,8 @@ impl Fleet {
         schema::create(&admin, schemas.iter().map(|(_, schema)| schema), Existing::Reset).await?;
         let namespace = prefix.trim_end_matches('_').to_owned();
         let extra = options.variables();
-        let settings = Settings { addresses, schemas, namespace, extra };
+        let credentials = Credentials::provide(&layout.credentials())?;
+        let settings = Settings { addresses, schemas, credentials, namespace, extra };
         let mut seats = BTreeMap::new();
         failpoints::prepare(&options, &layout, &mut seats)?;
         let mut proxies = links::start(&options, &settings.addresses, &mut seats).await?;
@@ -124,6 +126,11 @@ impl Fleet {
     /// A client with the administrator's account.
     pub async fn admin(&self) -> Result<Api> {
         self.http()?.login(seed::ADMIN_EMAIL, seed::ADMIN_PASSWORD).await
+    }
+
+    /// By which the services know each other; a test may issue itself what it wants.
+    pub fn credentials(&self) -> &Credentials {
+        &self.settings.credentials
     }
 
     /// Puts the demo products on sale.
@@ -180,8 +187,10 @@ impl Fleet {
     }
 
     /// The API port of a process, for calls past the gateway.
-    pub fn port(&mut self, service: &str, replica: usize) -> Result<u16> {
-        Ok(self.stack.instance(service, replica)?.port)
+    pub fn port(&self, service: &str, replica: usize) -> Result<u16> {
+        let mut processes = self.stack.instances().iter().filter(|one| one.service.name == service);
+        let process = processes.nth(replica);
+        Ok(process.with_context(|| format!("{service} has no process number {replica}"))?.port)
     }
 
     /// Where the middleware of this fleet answers.

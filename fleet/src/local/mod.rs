@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 pub use self::addresses::LocalAddresses;
 pub use self::administrator::AdministratorAddresses;
 pub use self::sweep::{Swept, sweep};
+use crate::credentials::Credentials;
 use crate::harness::Api;
 use crate::layout::Layout;
 use crate::middleware::{self, Middleware, Part, Plan, Site, plan};
@@ -55,6 +56,7 @@ pub struct LocalFleet {
     middleware: Middleware,
     provider: Option<SandboxProcess>,
     stack: Stack,
+    credentials: Credentials,
     /// Where everything answers.
     pub addresses: LocalAddresses,
 }
@@ -69,7 +71,8 @@ impl LocalFleet {
         step.done("cargo build");
         let site = Site { layout: layout.clone(), usual_ports: true };
         let middleware = Middleware::provide(&site, &plan, progress).await?;
-        let settings = prepare_schemas(&plan, &middleware, progress).await?;
+        let settings = prepare_schemas(layout, &plan, &middleware, progress).await?;
+        let credentials = settings.credentials.clone();
         let binaries = layout.binaries(profile);
         let (provider, seats) = match choice.payments {
             Payments::Simulated => (None, BTreeMap::new()),
@@ -97,7 +100,7 @@ impl LocalFleet {
         progress.note("Products", &format!("{created} new"), start.elapsed());
         addresses.save(layout)?;
         AdministratorAddresses::of(&middleware.addresses, provider.as_ref()).save(layout)?;
-        Ok(Self { middleware, provider, stack, addresses })
+        Ok(Self { middleware, provider, stack, credentials, addresses })
     }
 
     /// Stops the services and then the private servers.
@@ -120,6 +123,11 @@ impl LocalFleet {
             provider.detach();
         }
         self.middleware.detach();
+    }
+
+    /// Renews the certificates of the services when they come near their end.
+    pub fn renew_certificates(&self) -> Result<()> {
+        self.credentials.renew_if_due()
     }
 
     /// Names and last words of processes that ended since the last look.
@@ -169,6 +177,7 @@ pub fn is_running(layout: &Layout) -> Result<bool> {
 }
 
 async fn prepare_schemas(
+    layout: &Layout,
     plan: &Plan,
     middleware: &Middleware,
     progress: &Progress,
@@ -182,6 +191,7 @@ async fn prepare_schemas(
     Ok(Settings {
         addresses: middleware.addresses.clone(),
         schemas,
+        credentials: Credentials::provide(&layout.credentials())?,
         namespace: "enterprisehub".to_owned(),
         extra: seed::admin_variables(),
     })

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::Service;
+use crate::credentials::Credentials;
 use crate::middleware::Addresses;
 use crate::schema::Schema;
 
@@ -16,6 +17,8 @@ pub struct Settings {
     pub addresses: Addresses,
     /// The schema of each service that has one.
     pub schemas: Vec<(&'static Service, Schema)>,
+    /// By which they know each other.
+    pub credentials: Credentials,
     /// Name space in RabbitMQ and Redis.
     pub namespace: String,
     /// Variables added as they are, last: they win.
@@ -34,7 +37,11 @@ impl Settings {
         (port, internal_port): (u16, u16),
     ) -> Result<Vec<(String, String)>> {
         let sections = sections(root, service)?;
+        let text = |path: std::path::PathBuf| path.display().to_string();
         let mut variables = vec![
+            ("tls", "certificate_path", text(self.credentials.certificate(service.name))),
+            ("tls", "key_path", text(self.credentials.key(service.name))),
+            ("tls", "ca_path", text(self.credentials.ca())),
             ("server", "listen", format!("127.0.0.1:{port}")),
             ("server", "internal_listen", format!("127.0.0.1:{internal_port}")),
             ("discovery", "consul_url", self.addresses.consul.clone()),
@@ -50,7 +57,14 @@ impl Settings {
             .into_iter()
             .filter(|(section, ..)| sections.contains(*section))
             .map(|(section, key, value)| (variable(service, section, key), value));
+        let events = if sections.contains("events") {
+            self.credentials.event_variables(service.name)?
+        } else {
+            Vec::new()
+        };
         let prefix = format!("{}__", service.variable);
+        let own =
+            own.chain(events.into_iter().map(|(end, value)| (format!("{prefix}{end}"), value)));
         let extra = self.extra.iter().filter(|(name, _)| {
             // A variable of another service would be refused as unknown only by that service,
             // yet passing it on would hide a typing error in a test.
@@ -82,8 +96,9 @@ fn parse_sections(text: &str) -> Result<BTreeSet<String>> {
 mod tests {
     use super::*;
 
-    fn settings() -> Settings {
+    fn settings(folder: &Path) -> Settings {
         Settings {
+            credentials: Credentials::provide(&folder.join("credentials")).unwrap(),
             addresses: Addresses {
                 mysql: "mysql://root:pw@127.0.0.1:23306".to_owned(),
                 consul: "http://127.0.0.1:28500".to_owned(),
@@ -103,18 +118,21 @@ mod tests {
         std::fs::create_dir_all(root.join("order-service/config")).unwrap();
         std::fs::write(root.join("order-service/config/default.toml"), defaults).unwrap();
         let order = Service::find("order-service").unwrap();
-        let environment = settings().environment(&root, order, (1, 2)).unwrap();
+        let environment = settings(&root).environment(&root, order, (1, 2)).unwrap();
         std::fs::remove_dir_all(root).unwrap();
         environment
     }
 
     #[test]
     fn only_sections_that_a_service_has_are_set() {
-        let environment = environment_with("[server]\n[database]\nurl = ''\n[amqp]\n");
+        let environment = environment_with("[server]\n[tls]\n[database]\nurl = ''\n[amqp]\n");
         let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(
             names,
             [
+                "EH_ORDER__TLS__CERTIFICATE_PATH",
+                "EH_ORDER__TLS__KEY_PATH",
+                "EH_ORDER__TLS__CA_PATH",
                 "EH_ORDER__SERVER__LISTEN",
                 "EH_ORDER__SERVER__INTERNAL_LISTEN",
                 "EH_ORDER__AMQP__URL",

@@ -21,6 +21,8 @@ const READY_LIMIT: Duration = Duration::from_secs(90);
 const ACQUAINTED_LIMIT: Duration = Duration::from_secs(30);
 /// How many instances of each other service a process knows, among its metrics.
 const KNOWN_INSTANCES: &str = "eh_discovery_endpoints{peer=\"";
+/// Where a gateway keeps the last good keys and revocations.
+const LAST_GOOD_FOLDER: &str = "EH_GATEWAY__REVOCATIONS__FOLDER";
 /// Deregistration, draining and the end of background tasks take 25 seconds at most.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -70,6 +72,11 @@ impl Instance {
         }
         let mut spec = Spec::new(name, program);
         spec.env = plan.settings.environment(root, service, (port, internal_port))?;
+        if service.name == Service::GATEWAY {
+            // First, so that whatever else is said about it wins.
+            let folder = plan.layout.data(&spec.name).display().to_string();
+            spec.env.insert(0, (LAST_GOOD_FOLDER.to_owned(), folder));
+        }
         seat.furnish(&mut spec.env)?;
         let process = Process::start(spec.ports([port, internal_port]), &plan.layout)?;
         Ok(Self { service, port, internal_port, process })

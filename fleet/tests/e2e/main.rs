@@ -4,6 +4,7 @@
 //! and ends with `Fleet::finish`, which also checks that every event was published and that every
 //! process ended in order.
 
+mod accounts;
 mod broker;
 mod codes;
 mod faults;

@@ -1,12 +1,37 @@
 //! What several tests ask of a fleet.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
+use chassis::config::{TlsConfig, UpstreamConfig};
+use chassis::discovery::Endpoint;
+use chassis::grpc::Channel;
+use chassis::identity::Identity;
 use fleet::Fleet;
 use fleet::harness::{Api, Reply};
 use serde_json::Value;
 
 /// The product that most tests order; see `fleet::seed`.
 pub(crate) const TEA: &str = fleet::seed::DEMO_SKU;
+
+/// The identity of a service of the fleet.
+pub(crate) fn identity(fleet: &Fleet, service: &str) -> Result<Option<Arc<Identity>>> {
+    let credentials = fleet.credentials();
+    let config = TlsConfig {
+        certificate_path: credentials.certificate(service).display().to_string(),
+        key_path: credentials.key(service).display().to_string(),
+        ca_path: credentials.ca().display().to_string(),
+        ..TlsConfig::default()
+    };
+    Ok(Identity::load(service, &config)?)
+}
+
+/// A way to the gRPC port of a service, for calls under the name of another.
+pub(crate) fn channel(fleet: &Fleet, caller: &str, service: &'static str) -> Result<Channel> {
+    let endpoint = Endpoint::new("127.0.0.1", fleet.port(service, 0)?);
+    let (own, config) = (identity(fleet, caller)?, UpstreamConfig::default());
+    Ok(chassis::testing::grpc::channel_as(own, service, &[endpoint], &config))
+}
 
 /// A member that must be text.
 pub(crate) fn text(body: &Value, member: &str) -> Result<String> {

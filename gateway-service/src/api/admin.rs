@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{PathId, Query, invalid};
+use super::json::NoBody;
 use super::orders::Order;
 use super::wire::{Page, PageParameters, Time, non_empty, required, short_name};
 use crate::error::ApiError;
@@ -212,6 +213,7 @@ pub(crate) async fn read_dead_letter(
 pub(crate) async fn replay_dead_letter(
     State(gateway): State<Shared>,
     PathId(id): PathId,
+    NoBody: NoBody,
 ) -> Result<axum::Json<DeadLetter>, ApiError> {
     let message = notify_pb::ReplayDeadLetterRequest { dead_letter_id: id.to_string() };
     let notify = &gateway.upstreams.notify;
@@ -228,6 +230,7 @@ pub(crate) async fn replay_dead_letter(
 pub(crate) async fn discard_dead_letter(
     State(gateway): State<Shared>,
     PathId(id): PathId,
+    NoBody: NoBody,
 ) -> Result<axum::Json<DeadLetter>, ApiError> {
     let message = notify_pb::DiscardDeadLetterRequest { dead_letter_id: id.to_string() };
     let notify = &gateway.upstreams.notify;

@@ -8,8 +8,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::json::Json;
+use super::json::{Json, NoBody};
 use crate::error::ApiError;
+use crate::middleware::authn;
 use crate::middleware::client_address::client_address;
 use crate::state::Shared;
 
@@ -86,6 +87,23 @@ impl axum::extract::FromRequestParts<Shared> for Client {
     }
 }
 
+/// The access token that came along with a refresh token, over or not; empty if none did, or something
+/// else. auth-service refuses the exchange when it is another user's.
+pub(crate) struct Companion(String);
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Companion {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        _: &S,
+    ) -> Result<Self, Self::Rejection> {
+        let value = parts.headers.get(header::AUTHORIZATION);
+        let token = value.and_then(|value| authn::bearer_token(value).ok());
+        Ok(Self(token.unwrap_or_default().to_owned()))
+    }
+}
+
 fn user_agent(headers: &HeaderMap) -> String {
     let value = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     // `to_str` allows visible ASCII only, so that any byte is the border of a character.
@@ -116,18 +134,22 @@ pub(crate) async fn login(
     responses((status = 200, description = "The session's new tokens.", body = Tokens)))]
 pub(crate) async fn refresh(
     State(gateway): State<Shared>,
+    Companion(access_token): Companion,
     Json(body): Json<RefreshBody>,
 ) -> Result<axum::Json<Tokens>, ApiError> {
-    let message = pb::RefreshRequest { refresh_token: body.refresh_token };
+    let message = pb::RefreshRequest { refresh_token: body.refresh_token, access_token };
     let auth = &gateway.upstreams.auth;
     let reply = auth.once(message, async |mut auth, message| auth.refresh(message).await).await?;
     Tokens::of(reply.tokens)
 }
 
-/// Ends the caller's session.
+/// Ends the session of the access token, also when the token is over or the session has ended.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
     responses((status = 204, description = "The session is over.")))]
-pub(crate) async fn logout(State(gateway): State<Shared>) -> Result<StatusCode, ApiError> {
+pub(crate) async fn logout(
+    State(gateway): State<Shared>,
+    NoBody: NoBody,
+) -> Result<StatusCode, ApiError> {
     let auth = &gateway.upstreams.auth;
     let message = pb::LogoutRequest {};
     auth.idempotent(message, async |mut auth, message| auth.logout(message).await).await?;

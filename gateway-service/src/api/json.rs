@@ -3,17 +3,18 @@
 //! What is not JSON at all is 400; what is JSON but not what the operation takes is 422. Messages
 //! are built from what was expected, never from what came: a value may be a password.
 
-use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use chassis::error::codes as fleet;
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::object::{Object, Syntax};
 use crate::error::{ApiError, codes};
+use crate::middleware::admission::Admitted;
+use crate::middleware::client_address::client_address;
 use crate::state::Shared;
 
 /// A JSON object of type `T`.
@@ -24,7 +25,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
 
     async fn from_request(request: Request, gateway: &Shared) -> Result<Self, ApiError> {
         check_media_type(request.headers())?;
-        let body = read(request.into_body(), gateway).await?;
+        let body = read(request, gateway).await?;
         parse(&body).map(Self)
     }
 }
@@ -37,27 +38,40 @@ impl FromRequest<Shared> for Raw {
 
     async fn from_request(request: Request, gateway: &Shared) -> Result<Self, ApiError> {
         check_encoding(request.headers())?;
-        read(request.into_body(), gateway).await.map(Self)
+        read(request, gateway).await.map(Self)
     }
 }
 
-/// Reads the whole body. The size is limited by a layer; the time, here, is that of the whole
-/// body: a limit per chunk would let a client send one byte at a time for ever.
-async fn read(body: Body, gateway: &Shared) -> Result<Bytes, ApiError> {
-    let collected = tokio::time::timeout(gateway.body_read_timeout, body.collect()).await;
-    let late = |_| ApiError::new(codes::REQUEST_TIMEOUT, "the body did not arrive in time");
-    let collected = collected.map_err(late)?;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
-        if is_length_limit(&error) {
-            return ApiError::new(codes::BODY_TOO_LARGE, "the body is longer than the limit");
+/// No body, or an empty object, where an operation takes none. Whoever sends more believes that it
+/// has an effect, such as the refund of a part, and is told that it has not.
+pub(crate) struct NoBody;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl FromRequest<Shared> for NoBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, gateway: &Shared) -> Result<Self, ApiError> {
+        let Raw(body) = Raw::from_request(request, gateway).await?;
+        if body.is_empty() {
+            return Ok(Self);
         }
-        ApiError::new(codes::JSON_INVALID, "the body ended early")
-    })
+        parse::<Nothing>(&body).map(|Nothing {}| Self)
+    }
 }
 
-fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut sources = std::iter::successors(Some(error), |error| error.source());
-    sources.any(<dyn std::error::Error>::is::<LengthLimitError>)
+/// Reads the whole body, while others may use the place of this request.
+async fn read(request: Request, gateway: &Shared) -> Result<Bytes, ApiError> {
+    let trusted = &gateway.trusted_proxies;
+    let address = client_address(request.headers(), request.extensions(), trusted);
+    let admitted = request.extensions().get::<Admitted>().cloned();
+    let reading = gateway.bodies.read(address, request.into_body());
+    match admitted {
+        Some(admitted) => admitted.step_out(reading).await?,
+        None => reading.await,
+    }
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -259,6 +273,15 @@ mod tests {
         let missing = item("\"amount\":1");
         let expected = ("VALIDATION_FAILED".to_owned(), "items[0].quantity".to_owned());
         assert_eq!(refused(missing), expected);
+    }
+
+    #[test]
+    fn nothing_is_an_empty_object() {
+        assert!(parse::<Nothing>(b" { } ").is_ok());
+        let code = |body: &str| parse::<Nothing>(body.as_bytes()).err().unwrap().code().to_owned();
+        assert_eq!(code("{\"amount\":1}"), "UNKNOWN_FIELD");
+        assert_eq!(code("[]"), "VALIDATION_FAILED");
+        assert_eq!(code("amount=1"), "JSON_INVALID");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod auth;
 mod docs;
 mod extract;
 mod json;
+mod keys;
 mod language;
 mod notifications;
 mod object;
@@ -15,13 +16,14 @@ mod probes;
 mod products;
 mod reconciliation;
 pub(crate) mod route;
+mod sessions;
 mod users;
 mod wire;
 
 pub(crate) use route::Route;
 use utoipa_axum::routes;
 
-use crate::limit::Class::{Login, Payment, Register};
+use crate::limit::Class::{Login, Payment, Refresh, Register};
 
 /// Every route, in the order of the documentation.
 pub(crate) fn table() -> Vec<Route> {
@@ -43,17 +45,20 @@ fn users_and_sessions() -> Vec<Route> {
         ]),
         Route::admin(routes!(users::list)),
         Route::admin(routes!(users::read)).answers(&["USER_NOT_FOUND"]),
-        Route::admin(routes!(users::set_status)).answers(&["USER_NOT_FOUND", "LAST_ADMIN"]),
+        Route::admin(routes!(users::set_status)).answers(&["USER_NOT_FOUND", "OWN_ACCOUNT"]),
         Route::admin(routes!(users::set_roles)).answers(&["USER_NOT_FOUND", "LAST_ADMIN"]),
         Route::open(routes!(auth::login))
             .counts(Login)
             .answers(&["CREDENTIALS_INVALID", "ACCOUNT_DISABLED"]),
-        Route::open(routes!(auth::refresh)).answers(&[
+        Route::open(routes!(auth::refresh)).counts(Refresh).answers(&[
             "REFRESH_INVALID",
             "REFRESH_REUSED",
             "ACCOUNT_DISABLED",
         ]),
-        Route::user(routes!(auth::logout)),
+        Route::holder(routes!(auth::logout)),
+        Route::user(routes!(sessions::list)),
+        Route::user(routes!(sessions::end_all)),
+        Route::user(routes!(sessions::end)).answers(&["SESSION_NOT_FOUND"]),
         Route::open(routes!(auth::jwks)),
     ]
 }
@@ -92,6 +97,7 @@ fn shop() -> Vec<Route> {
         Route::user(routes!(orders::timeline)).answers(&["ORDER_NOT_FOUND"]),
         Route::user(routes!(payments::read)).answers(&["PAYMENT_NOT_FOUND"]),
         Route::open(routes!(payments::callback)).takes_any_body().answers(&[
+            "SIGNATURE_MALFORMED",
             "SIGNATURE_MISSING",
             "SIGNATURE_INVALID",
             "TIMESTAMP_OUT_OF_RANGE",
@@ -108,6 +114,8 @@ fn people_and_operators() -> Vec<Route> {
         Route::user(routes!(notifications::mark_read)).answers(&["NOTIFICATION_NOT_FOUND"]),
         Route::user(routes!(notifications::read_preferences)),
         Route::user(routes!(notifications::put_preferences)),
+        Route::admin(routes!(keys::list)),
+        Route::admin(routes!(keys::rotate)),
         Route::admin(routes!(admin::services)),
         Route::admin(routes!(admin::list_dead_letters)),
         Route::admin(routes!(admin::read_dead_letter)).answers(&["DEAD_LETTER_NOT_FOUND"]),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{PathId, Query};
-use super::json::Json;
+use super::json::{Json, NoBody};
 use super::object::Object;
 use super::wire::{Page, Time, required};
 use crate::error::ApiError;
@@ -143,6 +143,7 @@ pub(crate) async fn list(
 pub(crate) async fn mark_read(
     State(gateway): State<Shared>,
     PathId(id): PathId,
+    NoBody: NoBody,
 ) -> Result<axum::Json<Notification>, ApiError> {
     let message = pb::MarkReadRequest { notification_id: id.to_string() };
     let notify = &gateway.upstreams.notify;

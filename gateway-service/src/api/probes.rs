@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::middleware::authn::{Identity, identify};
+use crate::middleware::authn::{Age, Identity, identify};
 use crate::state::Shared;
 
 /// Whether the gateway is up.
@@ -38,7 +38,7 @@ pub(crate) async fn readyz(State(gateway): State<Shared>, headers: HeaderMap) ->
         "ready" => StatusCode::OK,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
-    match identify(&gateway.verifier, &headers).await {
+    match identify(&gateway.verifier, &headers, Age::InForce).await {
         Identity::Known { caller, .. } if caller.is_admin() => {
             (status, axum::Json(report)).into_response()
         }

@@ -38,6 +38,11 @@ impl Route {
         Self::new(Access::Anyone, route)
     }
 
+    /// For whoever has a token of ours, be it over or revoked.
+    pub(super) fn holder(route: (Schemas, Paths, MethodRouter<Shared>)) -> Self {
+        Self::new(Access::Holder, route)
+    }
+
     /// For users.
     pub(super) fn user(route: (Schemas, Paths, MethodRouter<Shared>)) -> Self {
         Self::new(Access::User, route)
@@ -97,7 +102,7 @@ impl Route {
         let guarded = Guard {
             gateway: Arc::clone(gateway),
             access: self.access,
-            policy: self.class.map(|class| Policy::new(class, gateway.limiter.quota(class))),
+            policy: self.class.map(|class| Policy::new(class, &gateway.limiter)),
             parameters: query_parameters(operation),
         };
         // On the route, not on the router: a wrong method is answered before anything is counted.

@@ -1,68 +1,123 @@
-//! Budgets of one process: a bounded map with one atomic per caller.
+//! Budgets of one process: a bounded map with the requests of one window per caller.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use tokio::time::Instant;
 
-use super::{Decision, Key, Quota};
+use super::{Decision, Key, Quota, SPANS};
 
-/// Holds, per caller, the time at which its budget will be whole again ("theoretical arrival
-/// time"), in microseconds since the process started.
+/// The spans that count: those of a window, and the one that has just begun.
+const COUNTED: usize = 21;
+
+const _: () = assert!(COUNTED as u64 == SPANS + 1);
+
+/// Holds the requests of each caller in this process.
 pub(super) struct LocalBudgets {
-    times: moka::sync::Cache<Key, Arc<AtomicU64>>,
+    windows: moka::sync::Cache<Key, Arc<Mutex<Window>>>,
     started: Instant,
+}
+
+/// The requests of one caller, by span.
+struct Window {
+    counts: [u32; COUNTED],
+    /// The latest span that is counted; its place is its number modulo the length.
+    latest: u64,
 }
 
 impl LocalBudgets {
     /// Remembers `capacity` callers; one not seen for `idle` has its whole budget anyway.
     pub(super) fn new(capacity: u64, idle: Duration) -> Self {
-        let times = moka::sync::Cache::builder().max_capacity(capacity).time_to_idle(idle).build();
-        Self { times, started: Instant::now() }
+        let windows = moka::sync::Cache::builder()
+            .max_capacity(capacity)
+            .time_to_idle(idle)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self { windows, started: Instant::now() }
     }
 
     /// Takes one request from the budget of `key`.
     pub(super) fn take(&self, key: Key, quota: &Quota, now: Instant) -> Decision {
-        let now_us = micros(now.saturating_duration_since(self.started));
-        let whole_at = self.times.get_with(key, Arc::default);
-        let taken = whole_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |whole_at| {
-            let next = whole_at.max(now_us) + quota.interval_us();
-            (next <= now_us + quota.horizon_us()).then_some(next)
-        });
-        match taken {
-            Ok(before) => allowed(before.max(now_us) + quota.interval_us() - now_us, quota),
-            Err(whole_at) => denied(whole_at - now_us, quota),
+        let now_us = self.micros(now);
+        self.with(key, quota, now_us, |window| {
+            let left = quota.requests.saturating_sub(window.used());
+            if left > 0 {
+                window.add();
+            }
+            let until = |span: u64| {
+                let passes = (span + SPANS + 1) * quota.span_us();
+                Duration::from_micros(passes.saturating_sub(now_us))
+            };
+            Decision {
+                is_allowed: left > 0,
+                remaining: left.saturating_sub(1),
+                reset: window.spans().next_back().map_or(Duration::ZERO, until),
+                retry_after: match window.spans().next() {
+                    Some(oldest) if left == 0 => until(oldest),
+                    _ => Duration::ZERO,
+                },
+            }
+        })
+    }
+
+    /// Counts a request that was allowed elsewhere.
+    pub(super) fn note(&self, key: Key, quota: &Quota, now: Instant) {
+        self.with(key, quota, self.micros(now), Window::add);
+    }
+
+    fn with<T>(
+        &self,
+        key: Key,
+        quota: &Quota,
+        now_us: u64,
+        work: impl FnOnce(&mut Window) -> T,
+    ) -> T {
+        let window = self.windows.get_with(key, || Arc::new(Mutex::new(Window::new())));
+        let mut window: MutexGuard<'_, Window> =
+            window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.turn_to(now_us / quota.span_us());
+        work(&mut window)
+    }
+
+    fn micros(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.started).as_micros();
+        u64::try_from(since).unwrap_or(u64::MAX)
+    }
+}
+
+impl Window {
+    const fn new() -> Self {
+        Self { counts: [0; COUNTED], latest: 0 }
+    }
+
+    /// Forgets what lies further back than the window.
+    fn turn_to(&mut self, span: u64) {
+        let passed = span.saturating_sub(self.latest);
+        for next in (1..=passed).take(COUNTED) {
+            self.counts[place(self.latest + next)] = 0;
         }
+        self.latest = self.latest.max(span);
+    }
+
+    fn add(&mut self) {
+        let count = &mut self.counts[place(self.latest)];
+        *count = count.saturating_add(1);
+    }
+
+    fn used(&self) -> u32 {
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// The spans with requests, the oldest first.
+    fn spans(&self) -> impl DoubleEndedIterator<Item = u64> + '_ {
+        let first = self.latest.saturating_sub(SPANS);
+        (first..=self.latest).filter(|span| self.counts[place(*span)] > 0)
     }
 }
 
-fn allowed(used_us: u64, quota: &Quota) -> Decision {
-    Decision {
-        is_allowed: true,
-        remaining: remaining(used_us, quota),
-        reset: Duration::from_micros(used_us),
-        retry_after: Duration::ZERO,
-    }
-}
-
-fn denied(used_us: u64, quota: &Quota) -> Decision {
-    let over_us = (used_us + quota.interval_us()).saturating_sub(quota.horizon_us());
-    Decision {
-        is_allowed: false,
-        remaining: 0,
-        reset: Duration::from_micros(used_us),
-        retry_after: Duration::from_micros(over_us),
-    }
-}
-
-fn remaining(used_us: u64, quota: &Quota) -> u32 {
-    let left = quota.horizon_us().saturating_sub(used_us) / quota.interval_us();
-    u32::try_from(left).unwrap_or(u32::MAX)
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+fn place(span: u64) -> usize {
+    usize::try_from(span % COUNTED as u64).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -80,7 +135,7 @@ mod tests {
     }
 
     fn budgets() -> LocalBudgets {
-        LocalBudgets::new(1_000, Duration::from_mins(1))
+        LocalBudgets::new(1_000, Duration::from_mins(2))
     }
 
     #[test]
@@ -94,19 +149,52 @@ mod tests {
         }
         let refused = budgets.take(key(1), &QUOTA, now);
         assert!(!refused.is_allowed);
-        assert_eq!(refused.retry_after, Duration::from_millis(600));
+        let (window, span) = (Duration::from_mins(1), Duration::from_secs(3));
+        assert!(refused.retry_after > window && refused.retry_after <= window + span);
+        assert_eq!(refused.reset, refused.retry_after);
         assert!(budgets.take(key(2), &QUOTA, now).is_allowed, "another caller's budget");
     }
 
     #[test]
-    fn the_budget_comes_back_evenly() {
+    fn no_stretch_as_long_as_the_window_holds_more_than_the_budget() {
+        let budgets = budgets();
+        let start = Instant::now();
+        let mut allowed = Vec::new();
+        // Bursts at uneven times, one of them on both sides of what a clock calls a minute.
+        for (at_ms, burst) in
+            [(0, 30), (29_000, 60), (59_900, 60), (60_100, 60), (61_000, 200), (90_500, 200)]
+        {
+            let now = start + Duration::from_millis(at_ms);
+            let count = (0..burst).filter(|_| budgets.take(key(1), &QUOTA, now).is_allowed).count();
+            allowed.push((at_ms, count));
+        }
+        for (from, _) in &allowed {
+            let within = allowed.iter().filter(|(at, _)| (*from..from + 60_000).contains(at));
+            let sum: usize = within.map(|(_, count)| count).sum();
+            assert!(sum <= 100, "{sum} from {from} ms: {allowed:?}");
+        }
+        let total: usize = allowed.iter().map(|(_, count)| count).sum();
+        assert!(total > 150, "and it comes back: {allowed:?}");
+    }
+
+    #[test]
+    fn a_retry_at_the_promised_time_is_served() {
         let budgets = budgets();
         let now = Instant::now();
         while budgets.take(key(1), &QUOTA, now).is_allowed {}
-        let later = now + Duration::from_millis(1_200);
-        assert!(budgets.take(key(1), &QUOTA, later).is_allowed);
-        assert!(budgets.take(key(1), &QUOTA, later).is_allowed);
-        assert!(!budgets.take(key(1), &QUOTA, later).is_allowed);
+        let pause = budgets.take(key(1), &QUOTA, now).retry_after;
+        let early = now + pause - Duration::from_millis(1);
+        assert!(!budgets.take(key(1), &QUOTA, early).is_allowed);
+        assert!(budgets.take(key(1), &QUOTA, now + pause).is_allowed);
+    }
+
+    #[test]
+    fn what_was_allowed_elsewhere_counts() {
+        let budgets = budgets();
+        let now = Instant::now();
+        (0..60).for_each(|_| budgets.note(key(1), &QUOTA, now));
+        let served = (0..100).filter(|_| budgets.take(key(1), &QUOTA, now).is_allowed).count();
+        assert_eq!(served, 40);
     }
 
     #[test]
@@ -127,7 +215,7 @@ mod tests {
         for last in 0..=255 {
             budgets.take(key(last), &QUOTA, Instant::now());
         }
-        budgets.times.run_pending_tasks();
-        assert!(budgets.times.entry_count() <= 10);
+        budgets.windows.run_pending_tasks();
+        assert!(budgets.windows.entry_count() <= 10);
     }
 }

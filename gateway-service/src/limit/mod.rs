@@ -1,12 +1,18 @@
 //! Quotas: how often a caller may ask.
 //!
-//! Each caller has a budget per class of routes, counted by the generic cell rate algorithm: the
-//! whole budget at once, refilled evenly over the window. All gateways count together in Redis
-//! ([`PermitStore`]), and take permits from there in leases, so that most requests cost no call.
+//! Each caller has a budget per class of routes: so many requests in any stretch of time as long as
+//! the window, wherever it begins. Requests are counted in [`SPANS`] spans per window, and a span
+//! counts until all of it lies further back than the window, so that a request is never forgotten
+//! early, and at most one span late.
 //!
-//! Without an answer from Redis each process counts alone. In the window in which Redis fails, a
-//! caller can therefore get at most twice its budget from one process: what Redis granted before,
-//! and the local budget after. Overshoot of leases: less than one lease per process.
+//! All gateways count together in Redis ([`PermitStore`]), and take permits from there in leases,
+//! so that most requests cost no call. A lease is good for the rest of the span that it is counted
+//! in, and what is left of it is given back with the next one; so leases do not exceed the budget
+//! either, whatever their size and however many gateways there are.
+//!
+//! Without an answer from Redis each process counts alone, and goes on from what it has let through
+//! itself. With Redis gone in the middle of a window, two gateways together therefore let at most
+//! twice the budget through, and `n` of them `n` times.
 
 mod breaker;
 mod lease;
@@ -23,6 +29,9 @@ use uuid::Uuid;
 
 use crate::config::{QuotaConfig, RateLimitConfig};
 
+/// Spans that a window is counted in: permits come back in as many portions at most.
+pub const SPANS: u64 = 20;
+
 /// Classes of routes; each has its own budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -30,10 +39,14 @@ pub enum Class {
     Default,
     /// Attempts to log in or to change a password.
     Login,
+    /// Exchanges of refresh tokens.
+    Refresh,
     /// New accounts.
     Register,
     /// Orders and payments.
     Payment,
+    /// Everything that comes from one address, whoever asks for it.
+    Address,
 }
 
 impl Class {
@@ -42,8 +55,10 @@ impl Class {
         match self {
             Self::Default => "default",
             Self::Login => "login",
+            Self::Refresh => "refresh",
             Self::Register => "register",
             Self::Payment => "payment",
+            Self::Address => "address",
         }
     }
 }
@@ -87,14 +102,9 @@ impl Quota {
         }
     }
 
-    /// Microseconds in which one permit comes back.
-    pub fn interval_us(&self) -> u64 {
-        (u64::from(self.window_s) * 1_000_000 / u64::from(self.requests)).max(1)
-    }
-
-    /// Microseconds in which the whole budget comes back.
-    pub fn horizon_us(&self) -> u64 {
-        self.interval_us() * u64::from(self.requests)
+    /// Length of a span in microseconds.
+    pub fn span_us(&self) -> u64 {
+        u64::from(self.window_s) * 1_000_000 / SPANS
     }
 
     /// Length of the window.
@@ -116,6 +126,15 @@ pub struct Decision {
     pub retry_after: Duration,
 }
 
+/// Permits that were granted and not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unused {
+    /// The span that they are counted in.
+    pub span: u64,
+    /// How many; at least 1.
+    pub permits: u32,
+}
+
 /// What a store granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -127,6 +146,10 @@ pub struct Grant {
     pub reset: Duration,
     /// Time until one permit is there, when none was granted.
     pub retry_after: Duration,
+    /// The span that the permits are counted in, as the store numbers them.
+    pub span: u64,
+    /// Time until this span ends, and the permits with it.
+    pub valid_for: Duration,
 }
 
 /// The store has no answer.
@@ -137,16 +160,24 @@ pub struct StoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// Where all gateways count together.
 #[async_trait]
 pub trait PermitStore: Send + Sync {
-    /// Takes up to `wanted` permits from a budget. Answers within a bounded time.
-    async fn take(&self, key: &Key, quota: &Quota, wanted: u32) -> Result<Grant, StoreError>;
+    /// Takes up to `quota.lease` permits from a budget, after giving back what is left of an earlier
+    /// grant. Answers within a bounded time.
+    async fn take(
+        &self,
+        key: &Key,
+        quota: &Quota,
+        unused: Option<Unused>,
+    ) -> Result<Grant, StoreError>;
 }
 
 /// Decides about requests.
 pub struct Limiter {
     default: Quota,
     login: Quota,
+    refresh: Quota,
     register: Quota,
     payment: Quota,
+    address: Quota,
     local: local::LocalBudgets,
     shared: Option<lease::SharedBudgets>,
 }
@@ -154,16 +185,26 @@ pub struct Limiter {
 impl Limiter {
     /// Creates a limiter that counts in `store`, or in the process alone without one.
     pub fn new(config: &RateLimitConfig, store: Option<Arc<dyn PermitStore>>) -> Self {
-        let quotas = [&config.default, &config.login, &config.register, &config.payment];
-        let [default, login, register, payment] = quotas.map(Quota::new);
+        let quotas = [
+            &config.default,
+            &config.login,
+            &config.refresh,
+            &config.register,
+            &config.payment,
+            &config.address,
+        ];
+        let [default, login, refresh, register, payment, address] = quotas.map(Quota::new);
         let longest = quotas.map(|quota| quota.window_s.get()).into_iter().max().unwrap_or(1);
-        let idle = Duration::from_secs(u64::from(longest));
+        // A window, and the span that is forgotten late.
+        let idle = Duration::from_secs(u64::from(longest)).mul_f64(1.1);
         let pause = Duration::from_millis(config.redis_pause_ms);
         Self {
             default,
             login,
+            refresh,
             register,
             payment,
+            address,
             local: local::LocalBudgets::new(config.key_capacity, idle),
             shared: store
                 .map(|store| lease::SharedBudgets::new(store, config.key_capacity, idle, pause)),
@@ -175,8 +216,10 @@ impl Limiter {
         match class {
             Class::Default => &self.default,
             Class::Login => &self.login,
+            Class::Refresh => &self.refresh,
             Class::Register => &self.register,
             Class::Payment => &self.payment,
+            Class::Address => &self.address,
         }
     }
 
@@ -186,6 +229,10 @@ impl Limiter {
         if let Some(shared) = &self.shared
             && let Some(decision) = shared.take(key, quota).await
         {
+            if decision.is_allowed {
+                // Should the store fail, this process goes on from here.
+                self.local.note(key, quota, Instant::now());
+            }
             return decision;
         }
         self.local.take(key, quota, Instant::now())

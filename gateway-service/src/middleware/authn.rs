@@ -24,8 +24,17 @@ pub(crate) enum Identity {
     Refused(AuthError),
 }
 
+/// How old a token may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// Good now.
+    InForce,
+    /// Over or revoked too.
+    Any,
+}
+
 /// Verifies the token of a request.
-pub(crate) async fn identify(verifier: &Verifier, headers: &HeaderMap) -> Identity {
+pub(crate) async fn identify(verifier: &Verifier, headers: &HeaderMap, age: Age) -> Identity {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Identity::Anonymous };
     if values.next().is_some() {
@@ -35,13 +44,17 @@ pub(crate) async fn identify(verifier: &Verifier, headers: &HeaderMap) -> Identi
         Ok(token) => token,
         Err(error) => return Identity::Refused(error),
     };
-    match verifier.verify(token).await {
+    let verified = match age {
+        Age::InForce => verifier.verify(token).await,
+        Age::Any => verifier.verify_spent(token).await,
+    };
+    match verified {
         Ok(caller) => Identity::Known { caller, token: sensitive(value) },
         Err(error) => Identity::Refused(error),
     }
 }
 
-fn bearer_token(value: &HeaderValue) -> Result<&str, AuthError> {
+pub(crate) fn bearer_token(value: &HeaderValue) -> Result<&str, AuthError> {
     let text = value.to_str().map_err(|_| AuthError::Invalid("not ASCII"))?;
     match text.split_at_checked(SCHEME.len()) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) => Ok(token),

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chassis::auth::AuthError;
+use chassis::auth::{ACCOUNT_DISABLED, AuthError};
 use chassis::error::codes;
 use chassis::grpc::context::{self, CallContext, DeadlineExceeded};
 use http::{HeaderMap, Uri};
 use tokio::time::{Instant, timeout_at};
 
-use super::authn::{self, Identity};
+use super::authn::{self, Age, Identity};
 use super::client_address::client_address;
 use super::rate_limit::{self, Policy};
 use super::trace::REQUEST_ID;
@@ -27,6 +27,8 @@ use crate::state::Shared;
 pub(crate) enum Access {
     /// Anyone; a token is not looked at.
     Anyone,
+    /// Whoever has a token of ours, be it over or revoked: to end a session needs no more.
+    Holder,
     /// Whoever has a valid token.
     User,
     /// Administrators.
@@ -62,20 +64,23 @@ impl Guard {
         };
         let trusted = &self.gateway.trusted_proxies;
         let address = client_address(request.headers(), request.extensions(), trusted);
-        let decision = policy.take(&self.gateway.limiter, &identity, address).await;
-        let mut response = if decision.is_allowed {
+        let verdict = policy.take(&self.gateway.limiter, &identity, address).await;
+        let mut response = if verdict.decision.is_allowed {
             self.admit(identity, &mut request, deadline, next).await
         } else {
-            rate_limit::refusal(&decision).into_response()
+            rate_limit::refusal(&verdict.decision).into_response()
         };
-        policy.describe(&mut response, &decision);
+        verdict.describe(&mut response);
         response
     }
 
     async fn identify(&self, headers: &HeaderMap) -> Identity {
         match self.access {
             Access::Anyone => Identity::Anonymous,
-            Access::User | Access::Admin => authn::identify(&self.gateway.verifier, headers).await,
+            Access::Holder => authn::identify(&self.gateway.verifier, headers, Age::Any).await,
+            Access::User | Access::Admin => {
+                authn::identify(&self.gateway.verifier, headers, Age::InForce).await
+            }
         }
     }
 
@@ -107,7 +112,7 @@ impl Guard {
 
     fn check(&self, identity: &Identity) -> Result<(), AuthError> {
         match (self.access, identity) {
-            (Access::Anyone, _) | (Access::User, Identity::Known { .. }) => Ok(()),
+            (Access::Anyone, _) | (Access::Holder | Access::User, Identity::Known { .. }) => Ok(()),
             (Access::Admin, Identity::Known { caller, .. }) => caller.require_admin(),
             (_, Identity::Refused(error)) => Err(*error),
             (_, Identity::Anonymous) => Err(AuthError::Missing),
@@ -142,17 +147,25 @@ fn printable(name: &str) -> String {
 
 /// Marks the documented codes that this middleware answers with, per access.
 pub(crate) fn codes_of(access: Access) -> &'static [&'static str] {
-    const TOKEN: [&str; 4] = [
+    const HOLDER: &[&str] = &[
+        codes::TOKEN_MISSING.reason,
+        codes::TOKEN_INVALID.reason,
+        codes::TOKEN_NOT_YET_VALID.reason,
+    ];
+    const USER: &[&str] = &[
         codes::TOKEN_MISSING.reason,
         codes::TOKEN_INVALID.reason,
         codes::TOKEN_EXPIRED.reason,
         codes::TOKEN_NOT_YET_VALID.reason,
+        codes::TOKEN_REVOKED.reason,
+        ACCOUNT_DISABLED.reason,
     ];
-    const ADMIN: [&str; 5] =
-        [TOKEN[0], TOKEN[1], TOKEN[2], TOKEN[3], codes::PERMISSION_DENIED.reason];
+    const ADMIN: &[&str] =
+        &[USER[0], USER[1], USER[2], USER[3], USER[4], USER[5], codes::PERMISSION_DENIED.reason];
     match access {
         Access::Anyone => &[],
-        Access::User => &TOKEN,
-        Access::Admin => &ADMIN,
+        Access::Holder => HOLDER,
+        Access::User => USER,
+        Access::Admin => ADMIN,
     }
 }

@@ -2,9 +2,11 @@
 
 pub mod admission;
 pub mod authn;
+pub mod bodies;
 pub mod client_address;
 pub mod cors;
 pub mod guard;
+pub mod host;
 pub mod problems;
 pub mod rate_limit;
 pub mod security;

@@ -8,6 +8,23 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 /// First part of headers that older gateways used to assert an identity.
 const IDENTITY_PREFIX: &str = "x-user-";
 
+/// Headers by which a client could speak for a proxy or name another operation. `X-Forwarded-For`
+/// stays: it is read, and only where a trusted proxy wrote it.
+const SPOOFED: [&str; 12] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-method-override",
+];
+
 /// Policy of answers that no browser should render.
 const API_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
@@ -32,20 +49,27 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
 pub(crate) async fn secure(mut request: Request, next: Next) -> Response {
     strip_identity(request.headers_mut());
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+    mark_safe(response.headers_mut());
+    response
+}
+
+/// Adds the safety headers to a response.
+pub(crate) fn mark_safe(headers: &mut HeaderMap) {
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(API_POLICY);
     // Answers are private to their caller unless a handler says otherwise.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
 fn strip_identity(headers: &mut HeaderMap) {
     let names: Vec<HeaderName> =
         headers.keys().filter(|name| name.as_str().starts_with(IDENTITY_PREFIX)).cloned().collect();
     for name in names {
+        headers.remove(name);
+    }
+    for name in SPOOFED {
         headers.remove(name);
     }
 }
@@ -57,7 +81,7 @@ mod tests {
     #[test]
     fn asserted_identities_are_removed() {
         let mut headers = HeaderMap::new();
-        for name in ["x-user-id", "x-user-role", "x-user-agent-hint", "x-request-id"] {
+        for name in ["x-user-id", "x-user-role", "x-user-agent-hint", "x-request-id", "forwarded"] {
             headers.insert(name, HeaderValue::from_static("admin"));
         }
         strip_identity(&mut headers);

@@ -2,12 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+use chassis::testing::forger::{Forger, make_malleable, merged};
 use chassis::testing::tokens::TestIssuer;
 use chrono::TimeDelta;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::forger::{Forger, make_malleable, merged};
 use crate::harness::{Ask, Gateway, key_set};
 use crate::samples::{CUSTOMER, ID};
 
@@ -130,7 +130,7 @@ fn shapes(forger: &Forger<'_>) -> Vec<(&'static str, String)> {
 #[tokio::test]
 async fn forged_tokens_are_refused_and_reach_no_service() {
     let gateway = Gateway::start().await;
-    let forger = Forger { issuer: &gateway.issuer };
+    let forger = Forger { issuer: &gateway.issuer, user: CUSTOMER.parse().unwrap() };
     let hook = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/jwks.json", hook.local_addr().unwrap());
     let tokens = [
@@ -156,7 +156,7 @@ async fn forged_tokens_are_refused_and_reach_no_service() {
 #[tokio::test]
 async fn the_times_of_a_token_are_judged_with_a_minute_of_leeway() {
     let gateway = Gateway::start().await;
-    let forger = Forger { issuer: &gateway.issuer };
+    let forger = Forger { issuer: &gateway.issuer, user: CUSTOMER.parse().unwrap() };
     let (token, now) = (forger.good(), forger.claims()["iat"].as_i64().unwrap());
     let code = async |token: &str| {
         let reply = gateway.ask(Ask::get(PATH).token(token)).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use chassis::auth::{GrpcKeySource, Verifier};
+use chassis::auth::{FeedPage, GrpcKeySource, Revocations, Verifier};
 use chassis::config::ServerConfig;
 use chassis::discovery::fixed::FixedRegistry;
 use chassis::health::Health;
@@ -36,6 +36,7 @@ pub(crate) struct Gateway {
     pub(crate) fleet: Fleet,
     pub(crate) issuer: TestIssuer,
     pub(crate) clock: Arc<FixedClock>,
+    pub(crate) revocations: Arc<Revocations>,
     pub(crate) health: Health,
     pub(crate) config: Config,
     /// The services' server; stops with the gateway.
@@ -49,7 +50,7 @@ impl Gateway {
 
     /// Starts with quotas that no test uses up.
     pub(crate) async fn unlimited() -> Self {
-        let quotas = ["DEFAULT", "LOGIN", "REGISTER", "PAYMENT"];
+        let quotas = ["DEFAULT", "LOGIN", "REFRESH", "REGISTER", "PAYMENT", "ADDRESS"];
         let quotas = quotas.map(|class| format!("RATE_LIMITS__{class}__REQUESTS"));
         let settings: Vec<_> = quotas.iter().map(|key| (key.as_str(), "1000000")).collect();
         Self::with(&settings).await
@@ -83,7 +84,10 @@ impl Gateway {
         let issuer = TestIssuer::with_clock(clock.clone());
         fleet.script("GetJwks", [key_set(&issuer)]);
         let source = Arc::new(GrpcKeySource::new(upstream.clone(), &config.token));
-        let verifier = Arc::new(Verifier::new(&config.token, source, clock.clone()));
+        let revocations = Arc::new(Revocations::new(clock.clone()));
+        revocations.apply(&FeedPage::default());
+        let verifier = Verifier::new(&config.token, source, clock.clone());
+        let verifier = Arc::new(verifier.refusing(Arc::clone(&revocations)));
         verifier.refresh_now().await.unwrap();
         fleet.take_calls();
         let health = Health::new();
@@ -97,7 +101,7 @@ impl Gateway {
         };
         change(&mut parts);
         let router = app::router(&config, parts)?;
-        Ok(Self { router, fleet, issuer, clock, health, config, _server: server })
+        Ok(Self { router, fleet, issuer, clock, revocations, health, config, _server: server })
     }
 
     /// The token of [`CUSTOMER`].
@@ -141,6 +145,7 @@ impl Ask {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
         *request.uri_mut() = path.parse().unwrap();
+        request.headers_mut().insert(header::HOST, HeaderValue::from_static("gateway.test"));
         Self(request)
     }
 

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use chassis::http::{HttpServerConfig, serve};
+use chassis::http::serve;
 use chassis::shutdown::Shutdown;
+use gateway_service::app;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,9 +25,9 @@ impl Port {
     pub(crate) async fn open(gateway: &Gateway) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let config = HttpServerConfig::from(&gateway.config.server);
+        let app = app::port(&gateway.config, gateway.router.clone());
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, gateway.router.clone(), config, Shutdown::new()));
+        serving.spawn(serve(listener, app, Shutdown::new()));
         Self { address, _serving: serving }
     }
 

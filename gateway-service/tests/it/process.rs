@@ -198,6 +198,36 @@ async fn the_process_is_up_without_any_service() {
     process.stop().await;
 }
 
+/// Out of file descriptors, the gateway waits for some, and goes on as soon as there are.
+#[tokio::test]
+async fn a_process_without_free_descriptors_goes_on_when_there_are_some() {
+    let mut process = PROGRAM.start_without_database(&[]);
+    let _channel = process.serving().await;
+    let address = process.log().last().unwrap()["server.address"].as_str().unwrap();
+    let address: SocketAddr = address.parse().unwrap();
+    let id = process.id().unwrap();
+    let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+    let limited = std::process::Command::new("prlimit")
+        .args([format!("--pid={id}"), format!("--nofile={0}:{0}", open + 5)])
+        .status();
+    assert!(limited.unwrap().success());
+    let get = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert_eq!(exchange(address, get).await[0].status, 200);
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        held.push(TcpStream::connect(address).await.unwrap());
+    }
+    process.read_until("connection not accepted").await;
+    assert!(std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count() <= open + 5);
+    drop(held);
+    for _ in 0..20 {
+        assert_eq!(exchange(address, get).await[0].status, 200);
+    }
+    let log = process.stop().await;
+    let refused = log.iter().filter(|line| line["message"] == "connection not accepted").count();
+    assert!(refused < 400, "{refused} lines: it does not spin");
+}
+
 #[tokio::test]
 async fn a_bad_configuration_ends_the_start_and_is_named() {
     for (key, value, named) in [
@@ -207,6 +237,7 @@ async fn a_bad_configuration_ends_the_start_and_is_named() {
         ("HTTP__MAX_BODY_SIZE", "1", "max_body_size"),
         ("REDIS__URL", "http://user:hunter2@127.0.0.1", "redis"),
         ("CORS__ALLOWED_ORIGINS", "*", "cors.allowed_origins"),
+        ("HTTP__ALLOWED_HOSTS", "*.example", "http.allowed_hosts"),
     ] {
         let (status, said) = PROGRAM.start_without_database(&[(key, value)]).refused().await;
         assert!(matches!(status.code(), Some(1 | 64)), "{key}: {status}");

@@ -46,7 +46,7 @@ async fn the_quota_of_logins_is_exact_and_told() {
         assert_eq!(reply.header("ratelimit-policy"), Some("\"login\";q=5;w=36000"));
         assert!(reply.header("ratelimit").unwrap().starts_with("\"login\";r=0;t="));
         let pause: u32 = reply.header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=7_200).contains(&pause), "a fifth of the window at most: {pause}");
+        assert!((36_000..=37_800).contains(&pause), "a window and a span at most: {pause}");
     }
     assert_eq!(gateway.fleet.take_calls().len(), 5);
 }
@@ -58,6 +58,7 @@ async fn requests_at_once_do_not_exceed_the_quota() {
     for _ in 0..50 {
         let body = r#"{"email":"a","password":"b"}"#;
         let request = http::Request::post("/api/v1/auth/login")
+            .header("host", "gateway.test")
             .header("content-type", "application/json")
             .body(axum::body::Body::from(body))
             .unwrap();
@@ -66,6 +67,25 @@ async fn requests_at_once_do_not_exceed_the_quota() {
     let answers = asking.join_all().await;
     let served = answers.iter().filter(|answer| answer.as_ref().unwrap().status() == 200).count();
     assert_eq!((served, gateway.fleet.take_calls().len()), (5, 5));
+}
+
+#[tokio::test]
+async fn an_address_has_a_budget_for_all_that_comes_from_it() {
+    let gateway = strict(&[
+        ("RATE_LIMITS__ADDRESS__REQUESTS", "7"),
+        ("RATE_LIMITS__ADDRESS__WINDOW_S", "36000"),
+    ])
+    .await;
+    let (one, other) = (gateway.customer(), gateway.admin());
+    let read = |token: &str, peer: &str| Ask::get("/api/v1/users/me").token(token).from(peer);
+    for _ in 0..4 {
+        assert_eq!(gateway.ask(read(&one, "192.0.2.1")).await.status, 200);
+    }
+    let (served, refused) = spend(&gateway, || read(&other, "192.0.2.1")).await;
+    assert_eq!((served, refused.code().as_str()), (3, "RATE_LIMITED"));
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"address\";q=7;w=36000"));
+    assert!(refused.header("ratelimit").unwrap().starts_with("\"address\";r=0;t="));
+    assert_eq!(gateway.ask(read(&one, "192.0.2.2")).await.status, 200, "the user's is not used up");
 }
 
 #[tokio::test]

@@ -45,6 +45,28 @@ pub(crate) fn tokens() -> auth::TokenPair {
     }
 }
 
+fn session() -> auth::Session {
+    auth::Session {
+        id: ID.into(),
+        user_agent: "curl/8.5.0".into(),
+        client_address: String::new(),
+        created_at: TIME,
+        last_used_at: TIME,
+        expires_at: TIME,
+        current: true,
+    }
+}
+
+fn key() -> auth::SigningKey {
+    auth::SigningKey {
+        kid: "a-key".into(),
+        state: auth::KeyState::Signing.into(),
+        created_at: TIME,
+        signs_from: TIME,
+        published_until: None,
+    }
+}
+
 pub(crate) fn product() -> order::Product {
     order::Product {
         sku: "KEYBOARD-87".into(),
@@ -208,6 +230,12 @@ fn auth_answer(rpc: &str) -> Option<Vec<u8>> {
         "Login" => auth::LoginResponse { tokens }.encode_to_vec(),
         "Refresh" => auth::RefreshResponse { tokens }.encode_to_vec(),
         "Logout" => auth::LogoutResponse {}.encode_to_vec(),
+        "ListSessions" => auth::ListSessionsResponse { sessions: vec![session()] }.encode_to_vec(),
+        "RevokeSession" => auth::RevokeSessionResponse {}.encode_to_vec(),
+        "RevokeAllSessions" => auth::RevokeAllSessionsResponse { ended: 1 }.encode_to_vec(),
+        "ListKeys" => auth::ListKeysResponse { keys: vec![key()] }.encode_to_vec(),
+        "RotateKeys" => auth::RotateKeysResponse { keys: vec![key()] }.encode_to_vec(),
+        "ListRevocations" => auth::ListRevocationsResponse::default().encode_to_vec(),
         _ => return None,
     })
 }

@@ -3,12 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chassis::config::{RedisConfig, Secret};
 use chassis::redis::Redis;
 use gateway_service::limit::redis::RedisPermits;
-use gateway_service::limit::{Grant, Key, PermitStore, Quota, StoreError};
+use gateway_service::limit::{Grant, Key, PermitStore, Quota, StoreError, Unused};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
@@ -65,12 +66,17 @@ impl Counted {
 
 #[async_trait]
 impl PermitStore for Counted {
-    async fn take(&self, key: &Key, quota: &Quota, wanted: u32) -> Result<Grant, StoreError> {
+    async fn take(
+        &self,
+        key: &Key,
+        quota: &Quota,
+        unused: Option<Unused>,
+    ) -> Result<Grant, StoreError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if self.is_away.load(Ordering::SeqCst) {
             return Err(StoreError("connection refused".into()));
         }
-        self.store.take(key, quota, wanted).await
+        self.store.take(key, quota, unused).await
     }
 }
 
@@ -96,6 +102,7 @@ async fn served(gateway: &Gateway, path: &str, requests: usize) -> usize {
         let request = http::Request::builder()
             .method(method)
             .uri(path)
+            .header("host", "gateway.test")
             .header("authorization", format!("Bearer {token}"))
             .header("content-type", "application/json")
             .body(axum::body::Body::from(body))
@@ -125,7 +132,7 @@ async fn two_gateways_share_one_exact_quota() {
     let reply = other.ask(login().from("192.0.2.1")).await;
     assert_eq!(reply.code(), "RATE_LIMITED");
     let pause: u32 = reply.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=1_800).contains(&pause), "{pause}");
+    assert!((1..=37_800).contains(&pause), "{pause}");
     assert_eq!(one.ask(login().from("192.0.2.2")).await.status, 200, "another caller");
 }
 
@@ -144,11 +151,11 @@ async fn most_requests_cost_no_call_of_redis() {
     let (gateway, store) = replica(&namespace()).await;
     assert_eq!(served(&gateway, ACCOUNT, 600).await, 600);
     assert!(store.calls() <= 600 / 5, "{} calls for 600 requests", store.calls());
-    assert_eq!(store.calls(), 10, "one for each lease of 60");
+    assert_eq!(store.calls(), 10 + 1, "one for each lease: 60 of the user, 600 of the address");
     assert_eq!(served(&gateway, ACCOUNT, 700).await, 600, "the quota is exact");
     let calls = store.calls();
     assert_eq!(served(&gateway, ACCOUNT, 100).await, 0);
-    assert_eq!(store.calls(), calls, "refusals cost none either");
+    assert!(store.calls() <= calls + 1, "refusals cost none either, but where a span ends");
 }
 
 #[tokio::test]
@@ -171,7 +178,7 @@ async fn budgets_are_forgotten_when_they_are_whole_again() {
     let mut connection = redis.connection();
     let key = redis.key("quota:login:address:192.0.2.1");
     let left: i64 = ::redis::cmd("PTTL").arg(key).query_async(&mut connection).await.unwrap();
-    assert!((1..=1_800_000).contains(&left), "{left} ms");
+    assert!((1..=37_800_000).contains(&left), "{left} ms");
 }
 
 #[tokio::test]
@@ -211,4 +218,59 @@ async fn gateways_count_together_again_when_redis_is_back() {
     assert_eq!(logins([&one, &one], 3).await, 3, "counted alone");
     store.is_away.store(false, Ordering::SeqCst);
     assert_eq!(logins([&one, &one], 10).await, 5, "what the other one left");
+}
+
+/// Each process goes on from what it has let through, so that two of them stay within twice the
+/// quota, also in the window in which Redis fails.
+#[tokio::test]
+#[ignore = "needs Redis: cargo ehub test"]
+async fn without_redis_two_gateways_let_twice_the_quota_through_at_most() {
+    let namespace = namespace();
+    let ((one, first), (other, second)) = (replica(&namespace).await, replica(&namespace).await);
+    assert_eq!(logins([&one, &other], 16).await, 16);
+    for store in [&first, &second] {
+        store.is_away.store(true, Ordering::SeqCst);
+    }
+    let alone = logins([&one, &other], 100).await;
+    assert_eq!(alone, 24, "20 at each of the two, less the 8 that each has let through");
+}
+
+/// A window that is short enough to pass: what is used of a lease counts where it was used, and
+/// what is not comes back.
+#[tokio::test]
+#[ignore = "needs Redis: cargo ehub test"]
+async fn no_stretch_as_long_as_the_window_holds_more_than_the_quota() {
+    const QUOTA: usize = 200;
+    const WINDOW: Duration = Duration::from_secs(3);
+    let namespace = namespace();
+    let settings = [
+        ("RATE_LIMITS__DEFAULT__REQUESTS", "200"),
+        ("RATE_LIMITS__DEFAULT__WINDOW_S", "3"),
+        ("RATE_LIMITS__DEFAULT__LEASE", "10"),
+    ];
+    let mut gateways = Vec::new();
+    for _ in 0..2 {
+        let store = Counted::new(redis(&chassis::testing::redis_url(), &namespace));
+        gateways.push(Gateway::changed(&settings, |parts| parts.permits = Some(store)).await);
+    }
+    let start = Instant::now();
+    let mut allowed: Vec<Instant> = Vec::new();
+    let mut number = 0_usize;
+    while start.elapsed() < WINDOW * 3 {
+        let gateway = &gateways[number % 2];
+        number += 1;
+        let sent = Instant::now();
+        let ask = Ask::get("/api/v1/products").from("192.0.2.1");
+        if gateway.ask(ask).await.status == 200 {
+            // Counted somewhere between the two; the earlier one makes windows fuller.
+            allowed.push(sent);
+        }
+    }
+    for (first, from) in allowed.iter().enumerate() {
+        // What was counted in the window was sent in one that is shorter by one request's time.
+        let end = *from + WINDOW.saturating_sub(Duration::from_millis(100));
+        let within = allowed[first..].iter().take_while(|at| **at < end).count();
+        assert!(within <= QUOTA, "{within} within one window, of {}", allowed.len());
+    }
+    assert!(allowed.len() >= QUOTA * 2, "it comes back: {}", allowed.len());
 }

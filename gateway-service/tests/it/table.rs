@@ -70,7 +70,14 @@ impl Row {
         let reads = self.rpc.starts_with("Get") || self.rpc.starts_with("List");
         let keyed = ["CreateOrder", "PayOrder", "CancelOrder", "RefundOrder"];
         // These leave the same behind however often they run.
-        let same = ["Logout", "MarkRead", "PutPreferences", "HandleCallback"];
+        let same = [
+            "Logout",
+            "RevokeSession",
+            "RevokeAllSessions",
+            "MarkRead",
+            "PutPreferences",
+            "HandleCallback",
+        ];
         reads || keyed.contains(&self.rpc) || same.contains(&self.rpc)
     }
 }
@@ -99,6 +106,7 @@ const ORDER: &str = r#"{"items":[{"sku":"KEYBOARD-87","quantity":1}],"payment_me
 const PAY: &str = r#"{"payment_method":"pm_ok"}"#;
 const PRODUCT: &str =
     r#"{"name":"Keyboard","unit_price":{"amount":19900,"currency":"CNY"},"stock":100}"#;
+const ROTATION: &str = r#"{"withdraw_others":false}"#;
 const PREFERENCES: &str =
     r#"{"preferences":[{"event":"order.paid","channel":"in_app","enabled":false}]}"#;
 
@@ -112,8 +120,11 @@ const ACCOUNTS: &[Line] = &[
     (Admin, "PUT /api/v1/users/{id}/status", 200, "SetStatus", "default", r#"{"status":"ACTIVE"}"#),
     (Admin, "PUT /api/v1/users/{id}/roles", 200, "SetRoles", "default", r#"{"roles":["admin"]}"#),
     (Anyone, "POST /api/v1/auth/login", 200, "Login", "login", LOGIN),
-    (Anyone, "POST /api/v1/auth/refresh", 200, "Refresh", "default", r#"{"refresh_token":"r"}"#),
+    (Anyone, "POST /api/v1/auth/refresh", 200, "Refresh", "refresh", r#"{"refresh_token":"r"}"#),
     (User, "POST /api/v1/auth/logout", 204, "Logout", "default", ""),
+    (User, "GET /api/v1/auth/sessions", 200, "ListSessions", "default", ""),
+    (User, "DELETE /api/v1/auth/sessions", 204, "RevokeAllSessions", "default", ""),
+    (User, "DELETE /api/v1/auth/sessions/{id}", 204, "RevokeSession", "default", ""),
     (Anyone, "GET /.well-known/jwks.json", 200, "GetJwks", "default", ""),
 ];
 
@@ -142,6 +153,8 @@ const PEOPLE: &[Line] = &[
 ];
 
 const OPERATORS: &[Line] = &[
+    (Admin, "GET /api/v1/admin/keys", 200, "ListKeys", "default", ""),
+    (Admin, "POST /api/v1/admin/keys/rotate", 200, "RotateKeys", "default", ROTATION),
     (Admin, "GET /api/v1/admin/services", 200, "", "default", ""),
     (Admin, "GET /api/v1/admin/dead-letters", 200, "ListDeadLetters", "default", ""),
     (Admin, "GET /api/v1/admin/dead-letters/{id}", 200, "GetDeadLetter", "default", ""),

@@ -181,6 +181,7 @@ async fn what_is_too_much_is_refused_at_once() {
     gateway.fleet.script("GetUser", [Answer::Silence, Answer::Usual]);
     let mut running = JoinSet::new();
     let slow = http::Request::get("/api/v1/users/me")
+        .header("host", "gateway.test")
         .header("authorization", format!("Bearer {}", gateway.customer()))
         .body(axum::body::Body::empty())
         .unwrap();

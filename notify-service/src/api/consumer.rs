@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chassis::error::{Kind, ServiceError as _};
-use chassis::messaging::{Envelope, HandleError, Handler};
+use chassis::messaging::{Envelope, HandleError, Handler, Trust};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -85,9 +85,10 @@ pub(super) fn read(envelope: &Envelope) -> Result<Option<Happening>, String> {
     }))
 }
 
-/// Reads a message as received; see [`read`].
-pub(super) fn read_bytes(payload: &[u8]) -> Result<Option<Happening>, String> {
-    let envelope = Envelope::from_json(payload).map_err(|error| error.to_string())?;
+/// Reads a message as received; see [`read`]. What nobody believed when it came is not believed
+/// afterwards either.
+pub(super) fn read_bytes(payload: &[u8], trust: &Trust) -> Result<Option<Happening>, String> {
+    let envelope = trust.open(payload).map_err(|error| error.to_string())?;
     read(&envelope)
 }
 

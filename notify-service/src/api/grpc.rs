@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chassis::auth::Caller;
 use chassis::error::to_status;
+use chassis::messaging::Trust;
 use chassis::page::PageCodec;
 use proto::notify::v1 as pb;
 use proto::notify::v1::notify_service_server::NotifyService as Rpc;
@@ -22,13 +23,19 @@ pub struct NotifyApi {
     service: Arc<NotifyService>,
     pages: PageCodec,
     receipts_max: u32,
+    trust: Trust,
 }
 
 impl NotifyApi {
     /// Serves this service, with page tokens signed by `pages`; of one subject it lists up to
-    /// `receipts_max` events.
-    pub fn new(service: Arc<NotifyService>, pages: PageCodec, receipts_max: u32) -> Self {
-        Self { service, pages, receipts_max }
+    /// `receipts_max` events. Dead letters are replayed if `trust` vouches for them.
+    pub fn new(
+        service: Arc<NotifyService>,
+        pages: PageCodec,
+        receipts_max: u32,
+        trust: Trust,
+    ) -> Self {
+        Self { service, pages, receipts_max, trust }
     }
 
     fn cursor<K>(&self, scope: &str, token: &str, key: fn(Uuid) -> K) -> Result<Option<K>, Status> {
@@ -153,7 +160,7 @@ impl Rpc for NotifyApi {
         let admin = admin(&request)?;
         let id = letter_id(&request.get_ref().dead_letter_id)?;
         let letter = self.service.get_dead_letter(id).await?;
-        let reading = consumer::read_bytes(&letter.payload);
+        let reading = consumer::read_bytes(&letter.payload, &self.trust);
         let replayed = self.service.replay_dead_letter(letter, reading, admin).await?;
         Ok(Response::new(pb::ReplayDeadLetterResponse { dead_letter: Some(replayed.into()) }))
     }

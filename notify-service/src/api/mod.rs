@@ -1,5 +1,6 @@
 //! The ways in: gRPC calls, consumed events, and the messages that the broker gave up on.
 
+pub mod callers;
 pub mod consumer;
 mod convert;
 pub mod dead_letters;

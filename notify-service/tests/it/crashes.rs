@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::grpc::GrpcApp;
-use chassis::messaging::{Envelope, OutboundMessage, Publisher as _};
+use chassis::messaging::{Envelope, OutboundMessage, Publisher as _, Signer};
 use chassis::run::Service as _;
 use chassis::testing::broker::TestBroker;
 use chassis::testing::grpc::{Server, serve};
@@ -139,7 +139,7 @@ async fn a_replay_that_the_process_dies_in_is_told_once_when_it_is_repeated() {
     };
     tokio::time::timeout(PATIENCE, died).await.unwrap();
     sqlx::query("UPDATE dead_letters SET payload = ?")
-        .bind(whole.payload.as_bytes())
+        .bind(Signer::for_anybody().sign(&whole.payload).into_bytes())
         .execute(&site.database.pool())
         .await
         .unwrap();

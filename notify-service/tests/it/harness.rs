@@ -32,7 +32,7 @@ impl Harness {
         let database = TestDatabase::create(&MIGRATOR).await;
         let issuer = TestIssuer::new();
         let service = app::service(database.pool(), Arc::new(FixedClock::default()));
-        let grpc = app::grpc_app(service.clone(), issuer.verifier().await, &config());
+        let grpc = app::grpc_app(service.clone(), issuer.verifier().await, &config()).unwrap();
         let (channel, server) = chassis::testing::grpc::serve(grpc).await;
         let client = NotifyServiceClient::new(channel);
         Self { service, client, issuer, database, _server: server }
@@ -91,5 +91,6 @@ pub(crate) fn envelope(event: &str, user: Uuid) -> Envelope {
 /// An event as a producer tells it.
 pub(crate) fn told(event: &str, subject: Uuid, version: u64, data: Value) -> Envelope {
     let now = chrono::DateTime::from_timestamp_millis(1_767_323_045_678).unwrap();
-    Envelope::new("another-service", event, subject, version, now, data).unwrap()
+    let producer = format!("{}-service", event.split('.').next().unwrap());
+    Envelope::new(&producer, event, subject, version, now, data).unwrap()
 }

@@ -37,4 +37,46 @@ impl AuthService for Keys {
     ) -> Result<Response<pb::LogoutResponse>, Status> {
         Err(Status::unimplemented("notify-service logs nobody out"))
     }
+
+    async fn list_sessions(
+        &self,
+        _: Request<pb::ListSessionsRequest>,
+    ) -> Result<Response<pb::ListSessionsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
+    async fn revoke_session(
+        &self,
+        _: Request<pb::RevokeSessionRequest>,
+    ) -> Result<Response<pb::RevokeSessionResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        _: Request<pb::RevokeAllSessionsRequest>,
+    ) -> Result<Response<pb::RevokeAllSessionsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
+    async fn list_revocations(
+        &self,
+        _: Request<pb::ListRevocationsRequest>,
+    ) -> Result<Response<pb::ListRevocationsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
+    async fn list_keys(
+        &self,
+        _: Request<pb::ListKeysRequest>,
+    ) -> Result<Response<pb::ListKeysResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
+    async fn rotate_keys(
+        &self,
+        _: Request<pb::RotateKeysRequest>,
+    ) -> Result<Response<pb::RotateKeysResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what helpers of tests cannot do is a failed test")]
 
+#[cfg(feature = "failpoints")]
 mod crashes;
 mod dead_letters;
 mod harness;

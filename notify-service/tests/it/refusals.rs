@@ -74,7 +74,7 @@ async fn too_many_preferences_are_one_fault_and_too_large_ones_are_not_read() {
     let faults: Vec<_> = refused.violations.iter().map(|v| (&*v.field, &*v.reason)).collect();
     assert_eq!(faults, [("preferences", "TOO_MANY")]);
     let large = pb::Preference { event: "x".repeat(1 << 20), ..unknown };
-    assert_eq!(put(vec![large]).await.code(), Code::OutOfRange);
+    assert_eq!(put(vec![large]).await.code(), Code::ResourceExhausted);
     harness.finish().await;
 }
 

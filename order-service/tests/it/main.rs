@@ -10,6 +10,7 @@ mod cancelling;
 mod catalogue;
 mod chain;
 #[cfg(feature = "failpoints")]
+#[cfg(feature = "failpoints")]
 mod crashes;
 mod expiring;
 mod fulfilling;

@@ -292,4 +292,46 @@ impl AuthService for Keys {
     ) -> Result<Response<auth::LogoutResponse>, Status> {
         Err(Status::unimplemented("order-service logs nobody out"))
     }
+
+    async fn list_sessions(
+        &self,
+        _: Request<auth::ListSessionsRequest>,
+    ) -> Result<Response<auth::ListSessionsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
+    async fn revoke_session(
+        &self,
+        _: Request<auth::RevokeSessionRequest>,
+    ) -> Result<Response<auth::RevokeSessionResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        _: Request<auth::RevokeAllSessionsRequest>,
+    ) -> Result<Response<auth::RevokeAllSessionsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
+    async fn list_revocations(
+        &self,
+        _: Request<auth::ListRevocationsRequest>,
+    ) -> Result<Response<auth::ListRevocationsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
+    async fn list_keys(
+        &self,
+        _: Request<auth::ListKeysRequest>,
+    ) -> Result<Response<auth::ListKeysResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
+    async fn rotate_keys(
+        &self,
+        _: Request<auth::RotateKeysRequest>,
+    ) -> Result<Response<auth::RotateKeysResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
 }

@@ -1,9 +1,9 @@
 //! The gRPC service: parse, call, render.
 //!
 //! A call with an access token is made for that user, and what belongs to others does not exist. A
-//! call without one comes from another service on its own behalf: order-service starts, reads and
-//! refunds payments from workers and event handlers that no user waits for. Until services prove
-//! their identity to each other, the network is what keeps others from calling without a token.
+//! payment is started or refunded without one too, by order-service on its own behalf: its workers
+//! and event handlers do so while no user waits. Nobody else may call these two methods (see
+//! [`super::callers`]). Reading is for users, and takes a token.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl PaymentRpc for PaymentApi {
         &self,
         request: Request<pb::GetPaymentRequest>,
     ) -> Result<Response<pb::GetPaymentResponse>, Status> {
-        let actor = actor(&request);
+        let actor = reader(&request)?;
         let query = convert::get_payment(actor, &request.into_inner())?;
         let view = self.service.get_payment(query).await?;
         let payment = Some(convert::payment(&view.payment));
@@ -83,7 +83,7 @@ impl PaymentRpc for PaymentApi {
         &self,
         request: Request<pb::ListCallbacksRequest>,
     ) -> Result<Response<pb::ListCallbacksResponse>, Status> {
-        let actor = actor(&request);
+        let actor = reader(&request)?;
         let query = convert::list_callbacks(actor, &request.into_inner())?;
         let found = self.service.list_callbacks(query).await?;
         let callbacks = found.into_iter().map(convert::receipt).collect();
@@ -97,13 +97,19 @@ impl PaymentRpc for PaymentApi {
     ) -> Result<Response<pb::GetReconciliationResponse>, Status> {
         let caller = Caller::from_request(&request).map_err(|error| to_status(&error))?;
         caller.require_admin().map_err(|error| to_status(&error))?;
-        let query = convert::get_reconciliation(actor(&request), &request.into_inner())?;
+        let query = convert::get_reconciliation(Actor::Admin, &request.into_inner())?;
         let report = self.service.get_reconciliation(query).await?;
         Ok(Response::new(convert::reconciliation(report)))
     }
 }
 
-/// Who asks; without a token it is another service.
+/// Who reads.
+fn reader<T>(request: &Request<T>) -> Result<Actor, Status> {
+    Caller::from_request(request).map_err(|error| to_status(&error))?;
+    Ok(actor(request))
+}
+
+/// Who asks; without a token it is order-service.
 fn actor<T>(request: &Request<T>) -> Actor {
     match Caller::from_request(request) {
         Ok(caller) if caller.is_admin() => Actor::Admin,
@@ -134,5 +140,7 @@ mod tests {
         let (admin, _) = request(&["customer", "admin"]);
         assert_eq!(actor(&admin), Actor::Admin);
         assert_eq!(actor(&Request::new(())), Actor::Service);
+        assert_eq!(reader(&admin).unwrap(), Actor::Admin);
+        assert_eq!(reader(&Request::new(())).unwrap_err().code(), tonic::Code::Unauthenticated);
     }
 }

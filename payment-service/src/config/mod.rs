@@ -9,9 +9,9 @@ pub use provider::{ProviderConfig, ProviderKind};
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, OutboxConfig, Profile,
-    RuntimeConfig, Secret, ServerConfig, TelemetryConfig, TokenConfig, UpstreamConfig,
-    require_strong,
+    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole, EventsConfig,
+    OutboxConfig, Profile, RuntimeConfig, Secret, ServerConfig, TelemetryConfig, TlsConfig,
+    TokenConfig, UpstreamConfig, require_strong,
 };
 use chrono::TimeDelta;
 use serde::{Deserialize, Deserializer};
@@ -32,10 +32,14 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How services find each other.
     pub discovery: DiscoveryConfig,
+    /// Who it is to the other services.
+    pub tls: TlsConfig,
     /// The schema of this service.
     pub database: DatabaseConfig,
     /// The broker.
     pub amqp: AmqpConfig,
+    /// By which keys events are signed, and whose are believed.
+    pub events: EventsConfig,
     /// How the outbox is emptied.
     pub outbox: OutboxConfig,
     /// Which access tokens are believed.
@@ -132,7 +136,12 @@ impl BaseConfig for Config {
         &self.discovery
     }
 
+    fn tls(&self) -> &TlsConfig {
+        &self.tls
+    }
+
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        self.events.validate("payment-service", EventRole::Producer, profile)?;
         if !(1..=CallbackKeys::COUNT_MAX).contains(&self.callback.keys.len()) {
             let message = format!("must hold 1 to {} keys", CallbackKeys::COUNT_MAX);
             return Err(ConfigError::value("callback.keys", message));

@@ -17,6 +17,8 @@ const PAYMENT_STATE_CONFLICT: ErrorCode =
 const AMOUNT_MISMATCH: ErrorCode = ErrorCode::new("AMOUNT_MISMATCH", Kind::FailedPrecondition);
 /// The callback carries no usable signature.
 const SIGNATURE_MISSING: ErrorCode = ErrorCode::new("SIGNATURE_MISSING", Kind::Unauthenticated);
+/// The signature header holds more values than anybody needs.
+const SIGNATURE_MALFORMED: ErrorCode = ErrorCode::new("SIGNATURE_MALFORMED", Kind::Malformed);
 /// No signature of the callback fits.
 const SIGNATURE_INVALID: ErrorCode = ErrorCode::new("SIGNATURE_INVALID", Kind::Unauthenticated);
 /// The callback was signed too long ago, or in the future.
@@ -31,6 +33,7 @@ pub const CODES: &[ErrorCode] = &[
     PAYMENT_STATE_CONFLICT,
     AMOUNT_MISMATCH,
     SIGNATURE_MISSING,
+    SIGNATURE_MALFORMED,
     SIGNATURE_INVALID,
     TIMESTAMP_OUT_OF_RANGE,
     CALLBACK_INVALID,
@@ -60,6 +63,9 @@ pub enum PaymentError {
     /// The callback carries no usable signature.
     #[error("the callback is not signed")]
     SignatureMissing,
+    /// The signature header holds more values than anybody needs.
+    #[error("the signature header holds too many values")]
+    SignatureMalformed,
     /// No signature fits the body under a known key.
     #[error("no signature of the callback is valid")]
     SignatureInvalid,
@@ -112,6 +118,7 @@ impl ServiceError for PaymentError {
             Self::StateConflict { .. } | Self::RefundIdTaken => PAYMENT_STATE_CONFLICT,
             Self::AmountMismatch { .. } => AMOUNT_MISMATCH,
             Self::SignatureMissing => SIGNATURE_MISSING,
+            Self::SignatureMalformed => SIGNATURE_MALFORMED,
             Self::SignatureInvalid => SIGNATURE_INVALID,
             Self::TimestampOutOfRange => TIMESTAMP_OUT_OF_RANGE,
             Self::CallbackInvalid { .. } => CALLBACK_INVALID,

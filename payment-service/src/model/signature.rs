@@ -125,7 +125,7 @@ impl<'h> Header<'h> {
             return Err(PaymentError::SignatureMissing);
         };
         if values.len() > Self::VALUES_MAX {
-            return Err(PaymentError::SignatureInvalid);
+            return Err(PaymentError::SignatureMalformed);
         }
         let values = values.into_iter().filter_map(unhex).collect();
         Ok(Self { timestamp, values })
@@ -223,8 +223,9 @@ mod tests {
     fn too_many_values_are_refused_unread() {
         let good = keys(&[NEW]).sign(BODY, now());
         let padding = ",v1=00".repeat(Header::VALUES_MAX);
-        assert_eq!(verify(&format!("{good}{padding}")), Err("SIGNATURE_INVALID"));
-        assert_eq!(verify(&format!("{good}{}", ",v1=00".repeat(1_000))), Err("SIGNATURE_INVALID"));
+        assert_eq!(verify(&format!("{good}{padding}")), Err("SIGNATURE_MALFORMED"));
+        let many = format!("{good}{}", ",v1=00".repeat(1_000));
+        assert_eq!(verify(&many), Err("SIGNATURE_MALFORMED"));
     }
 
     #[test]

@@ -100,7 +100,12 @@ impl Harness {
 
     pub(crate) async fn get(&self, id: &str) -> pb::Payment {
         let request = pb::GetPaymentRequest { payment_id: id.to_owned() };
+        let request = self.as_admin(request);
         refused(self.client.clone().get_payment(request).await).unwrap().payment.unwrap()
+    }
+
+    pub(crate) fn as_admin<T>(&self, message: T) -> Request<T> {
+        self.authorized(message, &request("pm_ok").user_id, &["admin"])
     }
 
     pub(crate) async fn refund(

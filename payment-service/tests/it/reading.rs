@@ -41,7 +41,8 @@ async fn a_payment_comes_with_every_attempt_of_its_order() {
     };
     harness.create(&second).await;
     let message = pb::GetPaymentRequest { payment_id: second.attempt_id.clone() };
-    let reply = refused(harness.client.clone().get_payment(message).await).unwrap();
+    let asked = harness.as_admin(message);
+    let reply = refused(harness.client.clone().get_payment(asked).await).unwrap();
     assert_eq!(reply.payment.unwrap().id, second.attempt_id);
     let attempts: Vec<_> = reply.attempts.iter().map(|attempt| attempt.id.as_str()).collect();
     assert_eq!(attempts, [&first.attempt_id, &second.attempt_id]);
@@ -57,8 +58,9 @@ async fn unknown_ids_and_bad_tokens_are_refused() {
     let mut forged = Request::new(get(&unknown));
     forged.metadata_mut().insert("authorization", "Bearer not.a.token".parse().unwrap());
     for (request, code) in [
-        (Request::new(get(&unknown)), "PAYMENT_NOT_FOUND"),
-        (Request::new(get("17")), "ID_INVALID"),
+        (harness.as_admin(get(&unknown)), "PAYMENT_NOT_FOUND"),
+        (harness.as_admin(get("17")), "ID_INVALID"),
+        (Request::new(get(&unknown)), "TOKEN_MISSING"),
         (forged, "TOKEN_INVALID"),
     ] {
         let refusal = refused(harness.client.clone().get_payment(request).await).unwrap_err();

@@ -1,5 +1,6 @@
 //! Wire to model, with all validation of input, and model to wire.
 
+use chassis::auth::Caller;
 use chassis::error::{Invalid, Validator};
 use chassis::id::InvalidId;
 use chrono::{DateTime, Utc};
@@ -7,8 +8,8 @@ use prost_types::Timestamp;
 use proto::user::v1 as pb;
 
 use crate::model::{
-    DisplayName, Email, Locale, NewPassword, ProfileChange, Role, Roles, Status, TypedPassword,
-    User, UserId,
+    AccessChange, DisplayName, Email, Locale, NewPassword, ProfileChange, Role, Roles, Status,
+    TypedPassword, User, UserId,
 };
 use crate::service::{ChangePassword, Register, UpdateProfile};
 
@@ -49,12 +50,29 @@ pub(super) fn update_profile(
 }
 
 pub(super) fn change_password(
-    user_id: UserId,
+    caller: &Caller,
     request: &pb::ChangePasswordRequest,
 ) -> Result<ChangePassword, Invalid> {
     let new = NewPassword::parse(&request.new_password)
         .map_err(|rule| Invalid::single("new_password", INVALID, rule))?;
-    Ok(ChangePassword { user_id, current: TypedPassword::parse(&request.current_password), new })
+    Ok(ChangePassword {
+        user_id: UserId::from_uuid(caller.user_id),
+        session: Some(caller.session_id),
+        current: TypedPassword::parse(&request.current_password),
+        new,
+    })
+}
+
+pub(super) fn access_change(change: &AccessChange) -> pb::AccessChange {
+    pb::AccessChange {
+        user_id: change.user_id.to_string(),
+        version: change.version,
+        status: wire_status(change.status).into(),
+        session_epoch: change.session_epoch,
+        sessions_from: change.sessions_from,
+        kept_session_id: change.kept_session.map(|id| id.to_string()).unwrap_or_default(),
+        roles_from: change.roles_from,
+    }
 }
 
 pub(super) fn user_id(text: &str) -> Result<UserId, InvalidId> {

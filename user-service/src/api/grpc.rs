@@ -94,7 +94,7 @@ impl UserRpc for UserApi {
         request: Request<pb::ChangePasswordRequest>,
     ) -> Result<Response<pb::ChangePasswordResponse>, Status> {
         let caller = refused(Caller::from_request(&request))?;
-        let command = refused(convert::change_password(own_id(&caller), request.get_ref()))?;
+        let command = refused(convert::change_password(&caller, request.get_ref()))?;
         self.service.change_password(command).await?;
         Ok(Response::new(pb::ChangePasswordResponse {}))
     }
@@ -123,8 +123,7 @@ impl UserRpc for UserApi {
         Ok(Response::new(pb::SetRolesResponse { user: Some(convert::user(&user)) }))
     }
 
-    /// Called by auth-service, before there is any token. Services do not yet prove their identity
-    /// to each other, so this is reachable for whoever reaches the port; the gateway has no route.
+    /// Called by auth-service alone, before there is any token.
     #[instrument(name = "rpc.user.verify_credentials", skip_all)]
     async fn verify_credentials(
         &self,
@@ -137,22 +136,39 @@ impl UserRpc for UserApi {
             user_id: user.id().to_string(),
             roles: convert::role_names(&user),
             session_epoch: user.session_epoch(),
+            version: user.version(),
         }))
     }
 
-    /// Called by auth-service at each refresh, where the access token may be over already. Reachable
-    /// like `verify_credentials`.
+    /// Called by auth-service alone, at each refresh, where the access token may be over already.
     #[instrument(name = "rpc.user.get_access", skip_all)]
     async fn get_access(
         &self,
         request: Request<pb::GetAccessRequest>,
     ) -> Result<Response<pb::GetAccessResponse>, Status> {
         let id = refused(convert::user_id(&request.get_ref().user_id))?;
-        let user = self.service.get_access(id).await?;
+        let (user, kept_session) = self.service.get_access(id).await?;
         Ok(Response::new(pb::GetAccessResponse {
             status: convert::wire_status(user.status()).into(),
             roles: convert::role_names(&user),
             session_epoch: user.session_epoch(),
+            version: user.version(),
+            kept_session_id: kept_session.map(|id| id.to_string()).unwrap_or_default(),
+        }))
+    }
+
+    /// Called by auth-service once a second, in nobody's name. Reachable like `verify_credentials`.
+    #[instrument(name = "rpc.user.list_access_changes", skip_all)]
+    async fn list_access_changes(
+        &self,
+        request: Request<pb::ListAccessChangesRequest>,
+    ) -> Result<Response<pb::ListAccessChangesResponse>, Status> {
+        let pb::ListAccessChangesRequest { cursor, lookback_s } = request.into_inner();
+        let part = self.service.list_access_changes(&cursor, lookback_s).await?;
+        Ok(Response::new(pb::ListAccessChangesResponse {
+            changes: part.changes.iter().map(convert::access_change).collect(),
+            cursor: part.cursor,
+            more: part.more,
         }))
     }
 }

@@ -22,6 +22,9 @@ const PASSWORD_WEAK: ErrorCode = ErrorCode::new("PASSWORD_WEAK", Kind::InvalidAr
 /// Nobody could administer the fleet any more.
 const LAST_ADMIN: ErrorCode = ErrorCode::new("LAST_ADMIN", Kind::FailedPrecondition);
 
+/// Administrators cannot shut themselves out.
+const OWN_ACCOUNT: ErrorCode = ErrorCode::new("OWN_ACCOUNT", Kind::FailedPrecondition);
+
 /// The codes that this service owns; each has a page in the catalogue.
 pub const CODES: &[ErrorCode] = &[
     ACCOUNT_EXISTS,
@@ -31,6 +34,7 @@ pub const CODES: &[ErrorCode] = &[
     CURRENT_PASSWORD_WRONG,
     PASSWORD_WEAK,
     LAST_ADMIN,
+    OWN_ACCOUNT,
 ];
 
 /// Why an operation on accounts was not done.
@@ -63,9 +67,15 @@ pub enum UserError {
     /// The change would leave no active administrator.
     #[error("the change would leave no active administrator")]
     LastAdmin,
+    /// An administrator would disable the account that it acts under.
+    #[error("administrators do not disable their own account")]
+    OwnAccount,
     /// The account changed since the caller read it.
     #[error("the account has changed meanwhile")]
     VersionMismatch,
+    /// What was presented as the place in a feed is none.
+    #[error("there is no such place in the feed")]
+    CursorInvalid,
     /// Fields of the input break rules.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -110,7 +120,9 @@ impl ServiceError for UserError {
             Self::PasswordWeak { .. } => PASSWORD_WEAK,
             Self::PermissionDenied => codes::PERMISSION_DENIED,
             Self::LastAdmin => LAST_ADMIN,
+            Self::OwnAccount => OWN_ACCOUNT,
             Self::VersionMismatch => codes::VERSION_MISMATCH,
+            Self::CursorInvalid => codes::CURSOR_INVALID,
             Self::Invalid(invalid) => invalid.code(),
             Self::Overloaded { .. } | Self::Unavailable { .. } => codes::SERVICE_UNAVAILABLE,
             Self::DeadlineExceeded => codes::DEADLINE_EXCEEDED,
@@ -128,7 +140,9 @@ impl ServiceError for UserError {
             Self::PasswordWeak { .. } => "The password is too easily guessed.",
             Self::PermissionDenied => "The caller may not perform this operation.",
             Self::LastAdmin => "The change would leave no active administrator.",
+            Self::OwnAccount => "Administrators cannot disable their own account.",
             Self::VersionMismatch => "The user has changed since it was read.",
+            Self::CursorInvalid => "The cursor was not made by this service.",
             Self::Invalid(invalid) => return invalid.detail(),
             Self::Overloaded { .. } | Self::Unavailable { .. } => {
                 "The service cannot do this at the moment."

@@ -1,5 +1,6 @@
 //! The account and its rules. Pure: never does I/O and knows no transport and no storage.
 
+mod access;
 mod display_name;
 mod email;
 mod error;
@@ -9,6 +10,7 @@ mod password;
 mod role;
 mod user;
 
+pub use access::{AccessChange, AccessChanges, AccessEffect};
 pub use display_name::DisplayName;
 pub use email::Email;
 pub use error::{CODES, UserError};

@@ -5,7 +5,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{DisplayName, Email, Locale, PasswordHash, Role, Roles, UserError, UserEvent};
+use uuid::Uuid;
+
+use super::{
+    AccessEffect, DisplayName, Email, Locale, PasswordHash, Role, Roles, UserError, UserEvent,
+};
 
 chassis::id_type!(
     /// Identity of an account.
@@ -104,6 +108,8 @@ pub struct Change {
     pub drops_admin: bool,
     /// The roles are others than before.
     pub changes_roles: bool,
+    /// What becomes of access tokens that were issued before, if anything does.
+    pub access: Option<AccessEffect>,
 }
 
 impl User {
@@ -123,7 +129,7 @@ impl User {
             updated_at: now,
         });
         let events = vec![UserEvent::registered(&user)];
-        Change { user, events, drops_admin: false, changes_roles: true }
+        Change { user, events, drops_admin: false, changes_roles: true, access: None }
     }
 
     /// Restores an account from storage.
@@ -145,10 +151,11 @@ impl User {
         Ok(change.map(|change| change.with(UserEvent::profile_updated)))
     }
 
-    /// Puts another password in force and ends all sessions.
+    /// Puts another password in force and ends all sessions but `kept`, in which it is done.
     pub fn change_password(
         &self,
         hash: PasswordHash,
+        kept: Option<Uuid>,
         now: DateTime<Utc>,
     ) -> Result<Option<Change>, UserError> {
         self.check_active()?;
@@ -156,7 +163,7 @@ impl User {
             state.password_hash = hash;
             state.session_epoch += 1;
         });
-        Ok(change.map(|change| change.with(UserEvent::password_changed)))
+        Ok(change.map(|change| change.keeping(kept).with(UserEvent::password_changed)))
     }
 
     /// Enables or disables the account; disabling ends all sessions. `None` when it is so already.
@@ -203,7 +210,11 @@ impl User {
         let user = Self(state);
         let drops_admin = self.is_active_admin() && !user.is_active_admin();
         let changes_roles = user.0.roles != self.0.roles;
-        Some(Change { user, events: Vec::new(), drops_admin, changes_roles })
+        let ends_sessions = user.0.session_epoch > self.0.session_epoch;
+        let has_effect = ends_sessions || changes_roles || user.0.status != self.0.status;
+        let effect = AccessEffect { ends_sessions, kept_session: None, changes_roles };
+        let access = has_effect.then_some(effect);
+        Some(Change { user, events: Vec::new(), drops_admin, changes_roles, access })
     }
 
     /// The whole state, for storage.
@@ -273,6 +284,13 @@ impl Change {
         self.user.version() - 1
     }
 
+    fn keeping(mut self, session: Option<Uuid>) -> Self {
+        if let Some(access) = &mut self.access {
+            access.kept_session = session;
+        }
+        self
+    }
+
     fn with(mut self, event: impl FnOnce(&User) -> UserEvent) -> Self {
         self.events.push(event(&self.user));
         self
@@ -318,6 +336,7 @@ mod tests {
         let wanted = ProfileChange { locale: Some(Locale::ZhCn), ..ProfileChange::default() };
         let change = user.update_profile(wanted, later()).unwrap().unwrap();
         assert_eq!(change.user.locale(), Locale::ZhCn);
+        assert_eq!(change.access, None, "tokens say nothing of this");
         assert_eq!(change.user.display_name(), user.display_name());
         assert_eq!((change.user.version(), change.user.session_epoch()), (2, 1));
         assert_eq!(
@@ -339,7 +358,16 @@ mod tests {
     #[test]
     fn another_password_ends_all_sessions() {
         let user = registered(Roles::customer()).user;
-        let change = user.change_password(PasswordHash::new("other"), later()).unwrap().unwrap();
+        let change = user
+            .change_password(PasswordHash::new("other"), Some(Uuid::from_u128(5)), later())
+            .unwrap()
+            .unwrap();
+        let effect = AccessEffect {
+            ends_sessions: true,
+            kept_session: Some(Uuid::from_u128(5)),
+            changes_roles: false,
+        };
+        assert_eq!(change.access, Some(effect));
         assert_eq!(change.user.session_epoch(), 2);
         assert_eq!(names(&change), ["user.password_changed"]);
     }
@@ -352,6 +380,8 @@ mod tests {
         assert_eq!(names(&disabled), ["user.disabled"]);
         let enabled = disabled.user.set_status(Status::Active, later()).unwrap();
         assert_eq!((enabled.user.session_epoch(), enabled.user.version()), (2, 3));
+        assert!(disabled.access.unwrap().ends_sessions);
+        assert!(!enabled.access.unwrap().ends_sessions, "but verifiers learn of it");
         assert!(enabled.events.is_empty());
     }
 
@@ -361,7 +391,7 @@ mod tests {
             registered(Roles::customer()).user.set_status(Status::Disabled, later()).unwrap().user;
         let profile = user.update_profile(ProfileChange::default(), later());
         assert!(matches!(profile, Err(UserError::AccountDisabled)));
-        let password = user.change_password(PasswordHash::new("other"), later());
+        let password = user.change_password(PasswordHash::new("other"), None, later());
         assert!(matches!(password, Err(UserError::AccountDisabled)));
     }
 

@@ -10,8 +10,8 @@ use futures::future::join_all;
 
 use super::{MIGRATOR, MemoryUserRepository, MySqlUserRepository, UserRepository};
 use crate::model::{
-    Change, DisplayName, Email, Locale, PasswordHash, ProfileChange, Registration, Roles, Status,
-    User, UserError, UserEvent,
+    AccessChange, Change, DisplayName, Email, Locale, PasswordHash, ProfileChange, Registration,
+    Roles, Status, User, UserError, UserEvent,
 };
 
 /// What the changes of the suite tell, by name.
@@ -65,7 +65,7 @@ async fn a_change_is_stored_whole(users: &dyn UserRepository) {
     let promoted = user.set_roles(Roles::administrator(), later).unwrap();
     users.save(&promoted).await.unwrap();
     let changed =
-        promoted.user.change_password(PasswordHash::new("other"), later).unwrap().unwrap();
+        promoted.user.change_password(PasswordHash::new("other"), None, later).unwrap().unwrap();
     users.save(&changed).await.unwrap();
     let disabled = changed.user.set_status(Status::Disabled, later);
     // Another administrator exists from an earlier case.
@@ -119,11 +119,50 @@ async fn the_last_administrator_stays(users: &dyn UserRepository) {
     assert_eq!(left.iter().filter(|user| user.is_active_admin()).count(), 1);
 }
 
+/// What tokens do not know yet is told once per account, in its latest state.
+async fn changes_of_access_are_told(users: &dyn UserRepository) {
+    let kept = uuid::Uuid::from_u128(5);
+    let user = insert(users, "access@example.com", Roles::customer()).await;
+    let list = async |cursor: &str| users.list_access_changes(cursor, 60, 100).await.unwrap();
+    let own = |changes: Vec<AccessChange>| {
+        changes.into_iter().filter(|change| change.user_id == user.id()).collect::<Vec<_>>()
+    };
+    let before = list("").await;
+    assert_eq!(own(before.changes), [], "a new account has no tokens");
+    let promoted = user.set_roles(Roles::administrator(), now()).unwrap();
+    users.save(&promoted).await.unwrap();
+    let hash = PasswordHash::new("other");
+    let changed = promoted.user.change_password(hash, Some(kept), now()).unwrap().unwrap();
+    users.save(&changed).await.unwrap();
+    let expected = AccessChange {
+        user_id: user.id(),
+        version: 3,
+        status: Status::Active,
+        session_epoch: 2,
+        sessions_from: 3,
+        kept_session: Some(kept),
+        roles_from: 2,
+    };
+    let told = list(&before.cursor).await;
+    assert_eq!(own(told.changes), [expected]);
+    assert_eq!(users.find_kept_session(user.id()).await.unwrap(), Some(kept));
+    let demoted = changed.user.set_roles(Roles::customer(), now()).unwrap();
+    users.save(&demoted).await.unwrap();
+    let expected = AccessChange { version: 4, roles_from: 4, ..expected };
+    assert_eq!(own(list(&told.cursor).await.changes), [expected], "the kept session stays so");
+    let disabled = demoted.user.set_status(Status::Disabled, now()).unwrap();
+    users.save(&disabled).await.unwrap();
+    assert_eq!(users.find_kept_session(user.id()).await.unwrap(), None);
+    let refused = users.list_access_changes("nowhere", 60, 100).await;
+    assert!(matches!(refused, Err(UserError::CursorInvalid)));
+}
+
 async fn suite(users: Arc<dyn UserRepository>) {
     what_was_stored_is_found(&*users).await;
     one_address_is_one_account(&*users).await;
     a_change_is_stored_whole(&*users).await;
     a_change_of_an_outdated_account_is_refused(&*users).await;
+    changes_of_access_are_told(&*users).await;
     pages_follow_each_other(&*users).await;
     the_last_administrator_stays(&*users).await;
 }

@@ -51,7 +51,7 @@ mod tests {
             DateTime::UNIX_EPOCH,
         );
         let user = &registered.user;
-        let changed = user.change_password(PasswordHash::new("other"), DateTime::UNIX_EPOCH);
+        let changed = user.change_password(PasswordHash::new("other"), None, DateTime::UNIX_EPOCH);
         let wanted = ProfileChange { locale: Some(Locale::En), ..ProfileChange::default() };
         let updated = user.update_profile(wanted, DateTime::UNIX_EPOCH).unwrap().unwrap();
         let disabled = user.set_status(Status::Disabled, DateTime::UNIX_EPOCH).unwrap();

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::UserRepository;
-use crate::model::{Change, Email, User, UserError, UserEvent, UserId};
+use crate::model::{
+    AccessChange, AccessChanges, Change, Email, User, UserError, UserEvent, UserId,
+};
 
 /// Keeps accounts in memory.
 #[derive(Debug, Default)]
@@ -18,6 +21,9 @@ pub struct MemoryUserRepository {
 struct State {
     users: BTreeMap<UserId, User>,
     events: Vec<UserEvent>,
+    /// The latest change of access of each account, with its place in the order of all.
+    access: BTreeMap<UserId, (usize, AccessChange)>,
+    access_count: usize,
 }
 
 impl MemoryUserRepository {
@@ -35,6 +41,29 @@ impl State {
     fn store(&mut self, change: &Change) {
         self.users.insert(change.user.id(), change.user.clone());
         self.events.extend(change.events.iter().cloned());
+        self.store_access(change);
+    }
+
+    fn store_access(&mut self, change: &Change) {
+        let Some(effect) = &change.access else { return };
+        let (user, version) = (change.user.stored(), change.user.version());
+        let known = self.access.get(&user.id).map(|(_, known)| *known);
+        let [sessions, roles] = [
+            known.map_or(0, |known| known.sessions_from),
+            known.map_or(0, |known| known.roles_from),
+        ];
+        let kept = known.and_then(|known| known.kept_session);
+        let latest = AccessChange {
+            user_id: user.id,
+            version,
+            status: user.status,
+            session_epoch: user.session_epoch,
+            sessions_from: if effect.ends_sessions { version } else { sessions },
+            kept_session: if effect.ends_sessions { effect.kept_session } else { kept },
+            roles_from: if effect.changes_roles { version } else { roles },
+        };
+        self.access_count += 1;
+        self.access.insert(user.id, (self.access_count, latest));
     }
 }
 
@@ -81,5 +110,29 @@ impl UserRepository for MemoryUserRepository {
         let older =
             state.users.values().rev().filter(|user| before.is_none_or(|id| user.id() < id));
         Ok(older.take(limit as usize).cloned().collect())
+    }
+
+    async fn find_kept_session(&self, id: UserId) -> Result<Option<Uuid>, UserError> {
+        Ok(self.lock().access.get(&id).and_then(|(_, change)| change.kept_session))
+    }
+
+    /// The cursor is the number of the last change that was read.
+    async fn list_access_changes(
+        &self,
+        cursor: &str,
+        _lookback_s: u32,
+        limit: u32,
+    ) -> Result<AccessChanges, UserError> {
+        let start: usize = match cursor {
+            "" => 0,
+            text => text.parse().map_err(|_| UserError::CursorInvalid)?,
+        };
+        let state = self.lock();
+        let mut new: Vec<_> = state.access.values().filter(|(at, _)| *at > start).collect();
+        new.sort_by_key(|(at, _)| *at);
+        let more = new.len() > limit as usize;
+        new.truncate(limit as usize);
+        let cursor = new.last().map_or(start, |(at, _)| *at).to_string();
+        Ok(AccessChanges { changes: new.into_iter().map(|(_, one)| *one).collect(), cursor, more })
     }
 }

@@ -12,12 +12,13 @@ mod memory;
 mod mysql;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 #[cfg(any(test, feature = "testing"))]
 pub use memory::MemoryUserRepository;
 pub use mysql::{MIGRATOR, MySqlUserRepository};
 
-use crate::model::{Change, Email, User, UserError, UserId};
+use crate::model::{AccessChanges, Change, Email, User, UserError, UserId};
 
 /// Keeps accounts.
 #[async_trait]
@@ -40,4 +41,17 @@ pub trait UserRepository: Send + Sync {
 
     /// Lists at most `limit` accounts, newest first, that are older than `before`.
     async fn list(&self, before: Option<UserId>, limit: u32) -> Result<Vec<User>, UserError>;
+
+    /// Finds the session that outlived the last end of all sessions of an account, if one did.
+    async fn find_kept_session(&self, id: UserId) -> Result<Option<Uuid>, UserError>;
+
+    /// Lists at most `limit` accounts whose access changed since `cursor`, or within the last
+    /// `lookback_s` seconds when it is empty, each with its latest state. A cursor that is none is
+    /// [`UserError::CursorInvalid`].
+    async fn list_access_changes(
+        &self,
+        cursor: &str,
+        lookback_s: u32,
+        limit: u32,
+    ) -> Result<AccessChanges, UserError>;
 }

@@ -1,12 +1,17 @@
 //! Use cases of administrators: status and roles of an account.
 
 use tracing::instrument;
+use uuid::Uuid;
 
 use super::UserService;
-use crate::model::{Roles, Status, User, UserError, UserId};
+use crate::model::{AccessChanges, Roles, Status, User, UserError, UserId};
+
+/// Changes of access in one answer.
+const ACCESS_PAGE: u32 = 500;
 
 impl UserService {
-    /// Enables or disables an account in the name of `actor`.
+    /// Enables or disables an account in the name of `actor`, whose own account stays enabled:
+    /// whoever steals its session, or mistypes, must not be able to shut it out.
     #[instrument(name = "user.set_status", skip_all, fields(user.id = %id))]
     pub async fn set_status(
         &self,
@@ -15,6 +20,9 @@ impl UserService {
         status: Status,
     ) -> Result<User, UserError> {
         self.require_administrator(actor).await?;
+        if actor == id && status == Status::Disabled {
+            return Err(UserError::OwnAccount);
+        }
         let now = self.clock.now();
         let user = self.change(id, |user| Ok(user.set_status(status, now))).await?;
         tracing::info!(user.id = %id, user.status = status.as_str(), "user status set");
@@ -36,10 +44,23 @@ impl UserService {
         Ok(user)
     }
 
-    /// Reads what a token may say about an account.
+    /// Reads what a token may say about an account, and which session outlived the last end of all.
+    /// In this order: what comes between the two makes a session end early and none live on.
     #[instrument(name = "user.get_access", skip_all, fields(user.id = %id))]
-    pub async fn get_access(&self, id: UserId) -> Result<User, UserError> {
-        self.get(id).await
+    pub async fn get_access(&self, id: UserId) -> Result<(User, Option<Uuid>), UserError> {
+        let user = self.get(id).await?;
+        let kept_session = self.users.find_kept_session(id).await?;
+        Ok((user, kept_session))
+    }
+
+    /// Lists whose access changed since `cursor`, or within `lookback_s` seconds when it is empty.
+    #[instrument(name = "user.list_access_changes", skip_all)]
+    pub async fn list_access_changes(
+        &self,
+        cursor: &str,
+        lookback_s: u32,
+    ) -> Result<AccessChanges, UserError> {
+        self.users.list_access_changes(cursor, lookback_s, ACCESS_PAGE).await
     }
 
     /// A token says what its holder was when it was issued. Whoever was disabled or lost the role
@@ -68,7 +89,7 @@ mod tests {
         let twice = fixture.service.set_status(admin, user.id(), Status::Disabled).await.unwrap();
         assert_eq!(once, twice);
         assert_eq!(fixture.event_names(), ["user.registered", "user.registered", "user.disabled"]);
-        assert_eq!(fixture.service.get_access(user.id()).await.unwrap().session_epoch(), 2);
+        assert_eq!(fixture.service.get_access(user.id()).await.unwrap().0.session_epoch(), 2);
     }
 
     #[tokio::test]
@@ -77,12 +98,25 @@ mod tests {
         let first = fixture.administrator().await;
         let second = fixture.registered("second@example.com").await.id();
         let service = &fixture.service;
-        let refused = service.set_status(first, first, Status::Disabled).await;
-        assert!(matches!(refused, Err(UserError::LastAdmin)));
         let refused = service.set_roles(first, first, Roles::customer()).await;
         assert!(matches!(refused, Err(UserError::LastAdmin)));
         service.set_roles(first, second, Roles::administrator()).await.unwrap();
         service.set_roles(first, first, Roles::customer()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_disables_the_own_account() {
+        let fixture = Fixture::new();
+        let first = fixture.administrator().await;
+        let second = fixture.registered("second@example.com").await.id();
+        let service = &fixture.service;
+        service.set_roles(first, second, Roles::administrator()).await.unwrap();
+        for admin in [first, second] {
+            let refused = service.set_status(admin, admin, Status::Disabled).await;
+            assert!(matches!(refused, Err(UserError::OwnAccount)));
+            service.set_status(admin, admin, Status::Active).await.unwrap();
+        }
+        service.set_status(second, first, Status::Disabled).await.unwrap();
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Use case: someone changes their own password.
 
 use tracing::instrument;
+use uuid::Uuid;
 
 use super::UserService;
 use crate::model::{NewPassword, TypedPassword, UserError, UserId};
@@ -10,6 +11,8 @@ use crate::model::{NewPassword, TypedPassword, UserError, UserId};
 pub struct ChangePassword {
     /// Whose password.
     pub user_id: UserId,
+    /// The session in which it is done, which does not end.
+    pub session: Option<Uuid>,
     /// The password in force; absent when what was typed cannot be one.
     pub current: Option<TypedPassword>,
     /// The password to be in force.
@@ -17,7 +20,7 @@ pub struct ChangePassword {
 }
 
 impl UserService {
-    /// Puts another password in force and ends all sessions.
+    /// Puts another password in force and ends all other sessions.
     #[instrument(name = "user.change_password", skip_all, fields(user.id = %command.user_id))]
     pub async fn change_password(&self, command: ChangePassword) -> Result<(), UserError> {
         let user = self.get(command.user_id).await?;
@@ -36,7 +39,7 @@ impl UserService {
             if current.password_hash() != user.password_hash() {
                 return Err(UserError::CurrentPasswordWrong);
             }
-            current.change_password(new_hash.clone(), now)
+            current.change_password(new_hash.clone(), command.session, now)
         })
         .await?;
         Ok(())
@@ -51,6 +54,7 @@ mod tests {
     fn change(user_id: UserId, current: &str, new: &str) -> ChangePassword {
         ChangePassword {
             user_id,
+            session: None,
             current: Some(typed(current)),
             new: NewPassword::parse(new).unwrap(),
         }

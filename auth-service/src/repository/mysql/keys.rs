@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use chassis::db::{self, Pool};
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use sqlx::MySqlExecutor;
 use tracing::instrument;
 
 use crate::model::{SessionError, StoredKey};
@@ -26,7 +27,7 @@ impl KeyRepository for MySqlKeyRepository {
     #[instrument(name = "db.key.list", skip_all)]
     async fn list(&self) -> Result<Vec<StoredKey>, SessionError> {
         let rows = sqlx::query_as::<_, KeyRow>(
-            "SELECT kid, public_key, sealed_key, signs, created_at, published_until \
+            "SELECT kid, public_key, sealed_key, signs, created_at, signs_from, published_until \
              FROM signing_keys ORDER BY created_at, kid",
         )
         .fetch_all(&self.pool)
@@ -36,22 +37,108 @@ impl KeyRepository for MySqlKeyRepository {
 
     #[instrument(name = "db.key.insert", skip_all, fields(key.id = key.kid))]
     async fn insert_signing(&self, key: &StoredKey) -> Result<bool, SessionError> {
+        match insert_signing(&self.pool, key).await {
+            Ok(()) => Ok(true),
+            Err(error) if db::violated_key(&error) == Some("signing_keys_signs") => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[instrument(name = "db.key.insert_pending", skip_all, fields(key.id = key.kid))]
+    async fn insert_pending(&self, key: &StoredKey) -> Result<bool, SessionError> {
         let inserted = sqlx::query(
-            "INSERT INTO signing_keys (kid, public_key, sealed_key, signs, created_at) \
-             VALUES (?, ?, ?, 1, ?)",
+            "INSERT INTO signing_keys (kid, public_key, sealed_key, pending, created_at, signs_from) \
+             VALUES (?, ?, ?, 1, ?, ?)",
         )
         .bind(&key.kid)
         .bind(&key.public_key)
         .bind(&key.sealed_key)
         .bind(key.created_at.naive_utc())
+        .bind(key.signs_from.map(|at| at.naive_utc()))
         .execute(&self.pool)
         .await;
         match inserted {
             Ok(_) => Ok(true),
-            Err(error) if db::violated_key(&error) == Some("signing_keys_signs") => Ok(false),
+            Err(error) if db::violated_key(&error) == Some("signing_keys_pending") => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
+
+    /// The pending row is claimed first: whoever comes second waits there and finds it claimed.
+    #[instrument(name = "db.key.promote", skip_all, fields(key.id = kid))]
+    async fn promote(&self, kid: &str, until: DateTime<Utc>) -> Result<bool, SessionError> {
+        db::transaction(&self.pool, |tx| {
+            Box::pin(async move {
+                let claimed = sqlx::query(
+                    "UPDATE signing_keys SET pending = NULL WHERE kid = ? AND pending = 1",
+                )
+                .bind(kid)
+                .execute(&mut **tx)
+                .await?;
+                if claimed.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                sqlx::query(
+                    "UPDATE signing_keys SET signs = NULL, sealed_key = '', published_until = ? \
+                     WHERE signs = 1",
+                )
+                .bind(until.naive_utc())
+                .execute(&mut **tx)
+                .await?;
+                sqlx::query("UPDATE signing_keys SET signs = 1 WHERE kid = ?")
+                    .bind(kid)
+                    .execute(&mut **tx)
+                    .await?;
+                Ok::<_, SessionError>(true)
+            })
+        })
+        .await
+    }
+
+    #[instrument(name = "db.key.replace_all", skip_all, fields(key.id = key.kid))]
+    async fn replace_all(&self, key: &StoredKey, now: DateTime<Utc>) -> Result<(), SessionError> {
+        db::transaction(&self.pool, |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE signing_keys SET signs = NULL, pending = NULL, sealed_key = '', \
+                     published_until = ? WHERE published_until IS NULL OR published_until > ?",
+                )
+                .bind(now.naive_utc())
+                .bind(now.naive_utc())
+                .execute(&mut **tx)
+                .await?;
+                insert_signing(&mut **tx, key).await?;
+                Ok::<_, SessionError>(())
+            })
+        })
+        .await
+    }
+
+    #[instrument(name = "db.key.forget", skip_all)]
+    async fn forget(&self, before: DateTime<Utc>) -> Result<u64, SessionError> {
+        let done = sqlx::query("DELETE FROM signing_keys WHERE published_until < ?")
+            .bind(before.naive_utc())
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+async fn insert_signing<'e>(
+    executor: impl MySqlExecutor<'e>,
+    key: &StoredKey,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO signing_keys (kid, public_key, sealed_key, signs, created_at) \
+         VALUES (?, ?, ?, 1, ?)",
+    )
+    .bind(&key.kid)
+    .bind(&key.public_key)
+    .bind(&key.sealed_key)
+    .bind(key.created_at.naive_utc())
+    .execute(executor)
+    .await
+    .map(|_| ())
 }
 
 #[derive(sqlx::FromRow)]
@@ -61,6 +148,7 @@ struct KeyRow {
     sealed_key: Vec<u8>,
     signs: Option<u8>,
     created_at: NaiveDateTime,
+    signs_from: Option<NaiveDateTime>,
     published_until: Option<NaiveDateTime>,
 }
 
@@ -72,6 +160,7 @@ impl From<KeyRow> for StoredKey {
             sealed_key: row.sealed_key,
             signs: row.signs == Some(1),
             created_at: row.created_at.and_utc(),
+            signs_from: row.signs_from.map(|at| at.and_utc()),
             published_until: row.published_until.map(|until| until.and_utc()),
         }
     }

@@ -1,10 +1,13 @@
 //! Adapter: sessions and signing keys in MySQL or MariaDB.
 
 mod keys;
+mod revocations;
 mod rows;
+mod user;
 
 use async_trait::async_trait;
 use chassis::db::{self, Pool, Tx};
+use chassis::doorbell::Doorbell;
 use chassis::outbox::Outbox;
 use chrono::{DateTime, Utc};
 use sqlx::migrate::Migrator;
@@ -14,11 +17,12 @@ use tracing::instrument;
 use super::envelope::envelopes;
 use super::{Decide, SessionRepository};
 pub use keys::MySqlKeyRepository;
+pub use revocations::MySqlRevocationRepository;
 use rows::{PresentedRow, SessionRow, TokenRow};
 
 use crate::model::{
-    EndReason, Exchange, Opened, Presented, RefreshToken, Session, SessionError, SessionId,
-    StoredSession, TokenDigest, TokenState,
+    EndOfUser, EndReason, Exchange, Lifetimes, Opened, Presented, RefreshToken, Session,
+    SessionError, SessionId, StoredSession, TokenDigest, TokenState, UserId,
 };
 
 /// The schema of this service.
@@ -42,12 +46,21 @@ macro_rules! select_session {
 pub struct MySqlSessionRepository {
     pool: Pool,
     outbox: Outbox,
+    bell: Doorbell,
 }
 
 impl MySqlSessionRepository {
-    /// Keeps sessions in `pool` and leaves events in `outbox`.
-    pub fn new(pool: Pool, outbox: Outbox) -> Self {
-        Self { pool, outbox }
+    /// Keeps sessions in `pool`, leaves events in `outbox`, and rings `bell` when sessions ended.
+    pub fn new(pool: Pool, outbox: Outbox, bell: Doorbell) -> Self {
+        Self { pool, outbox, bell }
+    }
+
+    /// Tells, after the commit, that there is something to publish.
+    fn wake(&self, has_ended: bool) {
+        self.outbox.wake();
+        if has_ended {
+            self.bell.ring();
+        }
     }
 
     async fn store(&self, tx: &mut Tx<'_>, exchange: &Exchange) -> Result<(), SessionError> {
@@ -55,6 +68,9 @@ impl MySqlSessionRepository {
             return Ok(());
         }
         update_session(tx, exchange).await?;
+        if exchange.ended.is_some() {
+            revocations::insert_session(tx, exchange.session.id()).await?;
+        }
         for token in &exchange.tokens {
             match token.state {
                 TokenState::Live => insert_token(tx, exchange.session.id(), token).await?,
@@ -121,7 +137,7 @@ impl SessionRepository for MySqlSessionRepository {
             })
         })
         .await?;
-        self.outbox.wake();
+        self.wake(exchange.ended.is_some());
         Ok(exchange)
     }
 
@@ -142,8 +158,44 @@ impl SessionRepository for MySqlSessionRepository {
             })
         })
         .await?;
-        self.outbox.wake();
+        self.wake(true);
         Ok(())
+    }
+
+    #[instrument(name = "db.session.find", skip_all, fields(session.id = %session))]
+    async fn find(&self, session: SessionId) -> Result<Option<Session>, SessionError> {
+        let row = sqlx::query_as::<_, SessionRow>(select_session!("", "WHERE s.id = ?"))
+            .bind(session.as_uuid())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(Session::from))
+    }
+
+    #[instrument(name = "db.session.list_live", skip_all, fields(user.id = %user))]
+    async fn list_live(
+        &self,
+        user: UserId,
+        lifetimes: &Lifetimes,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Session>, SessionError> {
+        let rows = sqlx::query_as::<_, SessionRow>(select_session!(
+            "",
+            "WHERE s.user_id = ? AND s.status = 'ACTIVE' AND s.last_used_at > ? \
+             AND s.expires_at > ? ORDER BY s.last_used_at DESC, s.id DESC LIMIT ?"
+        ))
+        .bind(user.as_uuid())
+        .bind((now - lifetimes.idle).naive_utc())
+        .bind(now.naive_utc())
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(Session::from).collect())
+    }
+
+    #[instrument(name = "db.session.end_of_user", skip_all, fields(user.id = %end.user_id))]
+    async fn end_of_user(&self, end: &EndOfUser, now: DateTime<Utc>) -> Result<u32, SessionError> {
+        self.end_all(end, now).await
     }
 
     #[instrument(name = "db.session.purge", skip_all)]

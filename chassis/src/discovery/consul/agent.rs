@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::wire::{HealthQuery, InstanceQuery, ServiceEntry, millis};
 use crate::config::DiscoveryConfig;
-use crate::discovery::{Check, Endpoint, Registration, RegistryError, ServiceView};
+use crate::discovery::{Endpoint, Registration, RegistryError, ServiceView};
 
 /// How long a plain request to the agent may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -99,17 +99,14 @@ impl Agent {
     }
 
     fn registration_request(&self, registration: &Registration) -> RegisterServiceRequest {
-        let mut check = AgentServiceCheck {
+        let check = AgentServiceCheck {
             name: Some("ready".to_owned()),
             interval: Some(millis(self.check_interval)),
             timeout: Some(millis(self.check_interval.max(Duration::from_secs(1)))),
+            http: Some(registration.ready_url.clone()),
             deregister_critical_service_after: Some(millis(self.deregister_after)),
             ..AgentServiceCheck::default()
         };
-        match &registration.check {
-            Check::Grpc => check.grpc = Some(registration.endpoint.to_string()),
-            Check::Http { url } => check.http = Some(url.clone()),
-        }
         RegisterServiceRequest {
             id: Some(registration.instance_id.clone()),
             name: Some(registration.service.clone()),

@@ -2,9 +2,11 @@
 
 mod admission;
 mod authn;
+mod callers;
 mod deadline;
 mod measure;
 mod panic;
+mod size;
 mod trace;
 
 use std::convert::Infallible;
@@ -19,9 +21,11 @@ use tower::{Layer, Service, ServiceExt};
 
 pub(super) use admission::Admission;
 pub(super) use authn::Authn;
+pub(super) use callers::{Admitted, Proof};
 pub(super) use deadline::Deadline;
 pub(super) use measure::Measured;
 pub(super) use panic::CatchPanic;
+pub(super) use size::MessageSize;
 pub(super) use trace::Traced;
 
 use crate::error::{ServiceError, to_status};

@@ -21,7 +21,7 @@ use super::batch::{Batch, Item, Ticket};
 use super::broker::FIRST_PAUSE;
 use crate::backoff::Backoff;
 use crate::error::Chain;
-use crate::messaging::{Envelope, EnvelopeError, HandleError, Handler, trace};
+use crate::messaging::{Envelope, HandleError, Handler, Untrusted, trace};
 use crate::{failpoint, mutant};
 
 /// How many of the longest pauses an event is held before it is returned to the queue. With the
@@ -262,11 +262,12 @@ impl Applier {
     pub(super) async fn reject(
         &self,
         acker: &lapin::Acker,
-        error: &EnvelopeError,
+        error: &Untrusted,
     ) -> lapin::Result<()> {
         tracing::warn!(messaging.queue = %self.queue, error = %Chain(error), "message is no event");
         acker.reject(BasicRejectOptions { requeue: false }).await?;
-        self.count("undecodable", 1);
+        let is_known = matches!(error, Untrusted::NoEvent(_));
+        self.count(if is_known { "undecodable" } else { "untrusted" }, 1);
         Ok(())
     }
 }

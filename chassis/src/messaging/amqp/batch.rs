@@ -8,7 +8,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use tokio::time::Instant;
 
 use crate::messaging::trace::TRACEPARENT;
-use crate::messaging::{Envelope, EnvelopeError};
+use crate::messaging::{Envelope, Trust, Untrusted};
 
 /// Under which header a quorum queue tells how often it has delivered the message before.
 const DELIVERY_COUNT: &str = "x-delivery-count";
@@ -71,10 +71,10 @@ impl Batch {
     }
 }
 
-/// Decodes a delivery; the acker comes back with the error, because undecodable messages have to
-/// be settled too.
-pub(super) fn decode(delivery: Delivery) -> Result<Item, (Acker, EnvelopeError)> {
-    let mut envelope = match Envelope::from_json(&delivery.data) {
+/// Verifies and decodes a delivery; the acker comes back with the error, because what is no event
+/// has to be settled too.
+pub(super) fn decode(delivery: Delivery, trust: &Trust) -> Result<Item, (Acker, Untrusted)> {
+    let mut envelope = match trust.open(&delivery.data) {
         Ok(envelope) => envelope,
         Err(error) => return Err((delivery.acker, error)),
     };

@@ -18,7 +18,7 @@ use super::topology::Topology;
 use crate::backoff::Backoff;
 use crate::config::AmqpConfig;
 use crate::error::Chain;
-use crate::messaging::{Graveyard, Handler};
+use crate::messaging::{EventKeys, Graveyard, Handler, Signer, Trust};
 use crate::shutdown::Shutdown;
 
 /// The first pause before connecting again; the longest is configured.
@@ -62,6 +62,7 @@ struct Shared {
     config: AmqpConfig,
     topology: Topology,
     name: String,
+    keys: EventKeys,
     link: watch::Sender<Option<Arc<Connection>>>,
     users: TaskTracker,
 }
@@ -75,8 +76,8 @@ pub(super) struct Claim {
 
 impl Broker {
     /// Prepares the connection; [`supervise`](Self::supervise) makes it. `name` shows up in the
-    /// broker's list of connections.
-    pub fn new(config: &AmqpConfig, name: &str) -> Result<Self, InvalidUrl> {
+    /// broker's list of connections; `keys` sign what is published and verify what is consumed.
+    pub fn new(config: &AmqpConfig, name: &str, keys: EventKeys) -> Result<Self, InvalidUrl> {
         let mut uri: AMQPUri = config.url.expose().parse().map_err(|_repeats_it| InvalidUrl)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
         let shared = Shared {
@@ -84,6 +85,7 @@ impl Broker {
             config: config.clone(),
             topology: Topology::new(&config.namespace),
             name: name.to_owned(),
+            keys,
             link: watch::Sender::new(None),
             users: TaskTracker::new(),
         };
@@ -135,7 +137,17 @@ impl Broker {
         &self.shared.topology
     }
 
-    /// Returns a publisher of events.
+    /// Signs what is published.
+    pub(super) fn signer(&self) -> &Signer {
+        &self.shared.keys.signer
+    }
+
+    /// Verifies what is consumed.
+    pub(super) fn trust(&self) -> &Trust {
+        &self.shared.keys.trust
+    }
+
+    /// Returns a publisher of events, which signs them.
     pub fn publisher(&self) -> AmqpPublisher {
         AmqpPublisher::new(self.claim())
     }
@@ -275,7 +287,7 @@ mod tests {
     #[test]
     fn an_address_that_is_none_is_refused() {
         let config = AmqpConfig { url: Secret::new("http://localhost"), ..AmqpConfig::default() };
-        assert!(Broker::new(&config, "test").is_err());
+        assert!(Broker::new(&config, "test", EventKeys::for_anybody()).is_err());
     }
 
     #[tokio::test]
@@ -283,7 +295,7 @@ mod tests {
         // Port 9 (discard) refuses connections.
         let url = Secret::new("amqp://guest:guest@127.0.0.1:9/%2f");
         let config = AmqpConfig { url, ..AmqpConfig::default() };
-        let broker = Broker::new(&config, "test").unwrap();
+        let broker = Broker::new(&config, "test", EventKeys::for_anybody()).unwrap();
         let publisher = broker.publisher();
         let shutdown = Shutdown::new();
         let stop = async {

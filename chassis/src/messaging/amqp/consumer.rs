@@ -18,7 +18,7 @@ use super::broker::{Claim, FIRST_PAUSE, LinkError, within};
 use crate::backoff::Backoff;
 use crate::config::AmqpConfig;
 use crate::error::Chain;
-use crate::messaging::Handler;
+use crate::messaging::{Handler, Trust};
 
 /// The consumer of one queue.
 pub(super) struct Consumer {
@@ -78,7 +78,8 @@ impl Consumer {
         let queue = self.claim.broker.topology().queue(&self.name);
         let pause_max = self.config.retry_backoff_max();
         let applier = Applier::new(Arc::clone(&self.handler), queue, pause_max);
-        let mut flow = Flow { deliveries, applier, config: &self.config };
+        let trust = self.claim.broker.trust();
+        let mut flow = Flow { deliveries, applier, config: &self.config, trust };
         while !stop.is_cancelled() {
             flow.turn(stop).await?;
         }
@@ -112,6 +113,7 @@ struct Flow<'c> {
     deliveries: lapin::Consumer,
     applier: Applier,
     config: &'c AmqpConfig,
+    trust: &'c Trust,
 }
 
 impl Flow<'_> {
@@ -150,12 +152,13 @@ impl Flow<'_> {
         Ok(batch)
     }
 
-    /// Decodes a delivery. What is no event is rejected here and yields nothing.
+    /// Decodes a delivery. What is no event, or none of a producer that is believed, is rejected
+    /// here and yields nothing.
     async fn accept(
         &self,
         delivery: Option<lapin::Result<Delivery>>,
     ) -> Result<Option<Item>, LinkError> {
-        match decode(delivery.ok_or(LinkError::Cancelled)??) {
+        match decode(delivery.ok_or(LinkError::Cancelled)??, self.trust) {
             Ok(item) => Ok(Some(item)),
             Err((acker, error)) => {
                 self.applier.reject(&acker, &error).await?;

@@ -17,7 +17,7 @@ use super::broker::{Claim, FIRST_PAUSE, LinkError, within};
 use crate::backoff::Backoff;
 use crate::config::AmqpConfig;
 use crate::error::Chain;
-use crate::messaging::{DeadMessage, Graveyard};
+use crate::messaging::{DeadMessage, Graveyard, Trust, Untrusted};
 
 /// Letters on their way at once.
 const PREFETCH: u16 = 10;
@@ -73,7 +73,7 @@ impl DeadLetterConsumer {
 
     async fn keep(&self, delivery: &Delivery) {
         let mut backoff = Backoff::new(FIRST_PAUSE, self.config.retry_backoff_max());
-        let message = read(delivery);
+        let message = read(delivery, self.claim.broker.trust());
         while let Err(error) = self.graveyard.bury(message.clone()).await {
             tracing::warn!(error = %Chain(&error), "dead letter not kept yet");
             backoff.pause().await;
@@ -98,7 +98,16 @@ impl DeadLetterConsumer {
     }
 }
 
-fn read(delivery: &Delivery) -> DeadMessage {
+/// The broker says only that a message was rejected. If nobody vouches for it, that is why, and
+/// whoever decides on it has to know.
+fn reason(broker: String, payload: &[u8], trust: &Trust) -> String {
+    match trust.open(payload) {
+        Ok(_) | Err(Untrusted::NoEvent(_)) => broker,
+        Err(untrusted) => format!("{broker}: {untrusted}"),
+    }
+}
+
+fn read(delivery: &Delivery, trust: &Trust) -> DeadMessage {
     let death = delivery.properties.headers().as_ref().and_then(newest_death);
     let value = |key: &str| death.and_then(|death| death.inner().get(key));
     DeadMessage {
@@ -109,7 +118,7 @@ fn read(delivery: &Delivery) -> DeadMessage {
             }
             _ => delivery.routing_key.to_string(),
         },
-        reason: value("reason").map(text).unwrap_or_default(),
+        reason: reason(value("reason").map(text).unwrap_or_default(), &delivery.data, trust),
         deaths: value("count").map_or(1, number),
         died_at: value("time").map_or(0, number),
         payload: delivery.data.clone(),

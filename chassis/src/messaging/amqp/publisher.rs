@@ -60,11 +60,12 @@ impl AmqpPublisher {
     ) -> Result<PublisherConfirm, LinkError> {
         // Mandatory: without it the broker confirms, and forgets, what it cannot route.
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let signed = self.claim.broker.signer().sign(&message.payload);
         let sent = channel.basic_publish(
             self.exchange.clone(),
             message.routing_key.as_str().into(),
             options,
-            message.payload.as_bytes(),
+            signed.as_bytes(),
             properties(message),
         );
         Ok(sent.await?)

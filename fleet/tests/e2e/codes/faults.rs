@@ -3,13 +3,20 @@
 use anyhow::Result;
 use chassis::config::ServerConfig;
 use chassis::error::{ErrorCode, Kind};
-use chassis::grpc::GrpcApp;
+use chassis::grpc::{Callers, GrpcApp};
 use chassis::testing::grpc::Server;
 use serde_json::json;
 
 use super::Stage;
+use crate::support::identity;
 
 const PATH: &str = "/api/v1/notifications";
+
+/// What stands in for notify-service is asked.
+const CALLERS: Callers = Callers::new(&[(
+    "/enterprisehub.notify.v1.NotifyService/ListNotifications",
+    &["gateway-service"],
+)]);
 
 pub(super) async fn produce(stage: &mut Stage) -> Result<()> {
     stalled(stage).await?;
@@ -48,7 +55,7 @@ async fn absent(stage: &mut Stage) -> Result<()> {
     stage.seen.expect(&reply, "SERVICE_UNAVAILABLE")
 }
 
-/// Something else registers under the service's name, and answers with a code that the catalogue
+/// Something else registers under the service's name, proves to be of it, and answers with a code that the catalogue
 /// does not have.
 async fn incompatible(stage: &mut Stage) -> Result<()> {
     let Stage { fleet, customer, seen, .. } = stage;
@@ -58,7 +65,9 @@ async fn incompatible(stage: &mut Stage) -> Result<()> {
             .into_http::<axum::body::Body>()
     };
     let routes = tonic::service::Routes::from(axum::Router::new().fallback(answer));
-    let server = Server::start(GrpcApp::new(routes), ServerConfig::default()).await;
+    let own = identity(fleet, "notify-service")?;
+    let app = GrpcApp::new(routes).callers(CALLERS);
+    let server = Server::start_as(app, ServerConfig::default(), own).await;
     let registration = json!({
         "Name": "notify-service",
         "ID": "impostor",

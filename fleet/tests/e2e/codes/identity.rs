@@ -44,7 +44,7 @@ async fn profile(stage: &mut Stage) -> Result<()> {
 }
 
 async fn sessions(stage: &mut Stage) -> Result<()> {
-    let Stage { visitor, seen, .. } = stage;
+    let Stage { fleet, visitor, customer, seen, .. } = stage;
     let email = new_email();
     visitor.register(&email, PASSWORD, "Ada").await?.require(201)?;
     let body = json!({"email": email, "password": PASSWORD});
@@ -55,7 +55,18 @@ async fn sessions(stage: &mut Stage) -> Result<()> {
     let second = refresh(&first["refresh_token"]).await?.require(200)?;
     refresh(&second["refresh_token"]).await?.require(200)?;
     seen.expect(&refresh(&first["refresh_token"]).await?, "REFRESH_REUSED")?;
-    seen.expect(&refresh(&json!("not-a-token")).await?, "REFRESH_INVALID")
+    seen.expect(&refresh(&json!("not-a-token")).await?, "REFRESH_INVALID")?;
+    let ended = visitor.with_token(text(&second, "access_token")?);
+    let refused = fleet
+        .eventually("the end of the session being known", || async {
+            let reply = ended.get("/api/v1/users/me").await?;
+            Ok((reply.status == 401).then_some(reply))
+        })
+        .await?;
+    seen.expect(&refused, "TOKEN_REVOKED")?;
+    let nobodys = format!("/api/v1/auth/sessions/{}", Uuid::from_u128(1));
+    let request = customer.request(Method::DELETE, &nobodys);
+    seen.expect(&customer.send(request).await?, "SESSION_NOT_FOUND")
 }
 
 /// Publishes a key of the test's own beside that of the fleet, as another replica of auth-service
@@ -110,7 +121,10 @@ async fn administration(stage: &mut Stage) -> Result<()> {
     let nobody = format!("/api/v1/users/{}", Uuid::from_u128(1));
     seen.expect(&admin.get(&nobody).await?, "USER_NOT_FOUND")?;
     let me = admin.get("/api/v1/users/me").await?.require(200)?;
-    let refused = set_status(admin, &text(&me, "id")?, "DISABLED").await?;
+    let me = text(&me, "id")?;
+    seen.expect(&set_status(admin, &me, "DISABLED").await?, "OWN_ACCOUNT")?;
+    let resign = json!({"roles": ["customer"]});
+    let refused = admin.put(&format!("/api/v1/users/{me}/roles"), &resign).await?;
     seen.expect(&refused, "LAST_ADMIN")?;
 
     let email = new_email();

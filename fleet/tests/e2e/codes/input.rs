@@ -21,6 +21,7 @@ const SLOW_LIMIT: Duration = Duration::from_secs(20);
 pub(super) async fn produce(stage: &mut Stage) -> Result<()> {
     bodies(stage).await?;
     slow_body(stage).await?;
+    heads(stage).await?;
     addresses(stage).await?;
     keys(stage).await
 }
@@ -53,19 +54,43 @@ async fn bodies(stage: &mut Stage) -> Result<()> {
 
 /// Announces a body and never sends it.
 async fn slow_body(stage: &mut Stage) -> Result<()> {
-    let port = stage.fleet.port("gateway-service", 0)?;
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: 127.0.0.1\r\n\
                 content-type: application/json\r\ncontent-length: 40\r\n\r\n{";
-    stream.write_all(head.as_bytes()).await?;
-    let mut answer = String::new();
-    let read = stream.read_to_string(&mut answer);
-    tokio::time::timeout(SLOW_LIMIT, read).await.context("a slow body holds its connection")??;
-    let reply = parse(&answer).with_context(|| format!("not an answer: {answer}"))?;
+    let reply = exchange(stage, "POST /api/v1/auth/login", head).await?;
     stage.seen.expect(&reply, "REQUEST_TIMEOUT")
 }
 
-fn parse(answer: &str) -> Option<Reply> {
+/// Heads that no client library sends.
+async fn heads(stage: &mut Stage) -> Result<()> {
+    let long = "a".repeat(64 * 1024);
+    for (request, head, code) in [
+        ("GET /livez", "GET /livez HTTP/1.1\r\nhost : x\r\n\r\n".to_owned(), "REQUEST_MALFORMED"),
+        ("GET /livez", format!("GET /livez HTTP/1.1\r\nx: {long}\r\n\r\n"), "HEADERS_TOO_LARGE"),
+        ("GET", format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), "URI_TOO_LONG"),
+        (
+            "GET /livez",
+            "GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n".to_owned(),
+            "HOST_INVALID",
+        ),
+    ] {
+        let reply = exchange(stage, request, &head).await?;
+        stage.seen.expect(&reply, code)?;
+    }
+    Ok(())
+}
+
+/// Sends bytes, and reads what comes until the gateway closes.
+async fn exchange(stage: &mut Stage, request: &str, bytes: &str) -> Result<Reply> {
+    let port = stage.fleet.port("gateway-service", 0)?;
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(bytes.as_bytes()).await?;
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    tokio::time::timeout(SLOW_LIMIT, read).await.context("the connection stays open")??;
+    parse(request, &answer).with_context(|| format!("not an answer: {answer}"))
+}
+
+fn parse(request: &str, answer: &str) -> Option<Reply> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let mut lines = head.lines();
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
@@ -75,7 +100,7 @@ fn parse(answer: &str) -> Option<Reply> {
         headers.insert(name, value.parse().ok()?);
     }
     Some(Reply {
-        request: "POST /api/v1/auth/login".to_owned(),
+        request: request.to_owned(),
         status,
         headers,
         body: serde_json::from_str(body).ok()?,

@@ -5,8 +5,6 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use aws_lc_rs::hmac;
 use chassis::clock::{Clock as _, SystemClock};
-use chassis::config::UpstreamConfig;
-use chassis::discovery::Endpoint;
 use chassis::error::RemoteError;
 use fleet::harness::Reply;
 use proto::payment::v1::RefundPaymentRequest;
@@ -16,7 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Stage;
-use crate::support::{order, text};
+use crate::support::{channel, order, text};
 
 /// The development key of `callback.keys` in payment-service's defaults.
 const KEY: &[u8] = b"whsec_for-development-only-0123456789abcdef";
@@ -51,6 +49,8 @@ async fn callbacks(stage: &mut Stage) -> Result<()> {
         let reply = send(stage, body, signature).await?;
         stage.seen.expect(&reply, code)?;
     }
+    let many = format!("t={now}{}", ",v1=00".repeat(17));
+    stage.seen.expect(&send(stage, &good, Some(many)).await?, "SIGNATURE_MALFORMED")?;
     let reply = send(stage, &good, Some(sign(now, "another body"))).await?;
     stage.seen.expect(&reply, "SIGNATURE_INVALID")
 }
@@ -76,20 +76,21 @@ fn sign(time: i64, body: &str) -> String {
 }
 
 /// Only order-service asks for refunds, and never for one of a declined payment: asked directly,
-/// payment-service refuses.
+/// payment-service refuses; and it hears nobody else.
 async fn refund_of_nothing(stage: &mut Stage) -> Result<()> {
     let declined = order(&stage.customer, "pm_declined").await?;
-    let port = stage.fleet.port("payment-service", 0)?;
-    let channel = chassis::testing::grpc::channel(
-        &[Endpoint::new("127.0.0.1", port)],
-        &UpstreamConfig::default(),
-    );
     let request = RefundPaymentRequest {
         payment_id: text(&declined, "payment_id")?,
         refund_id: Uuid::from_u128(7).to_string(),
         reason: "customer_request".to_owned(),
     };
-    let refused = PaymentServiceClient::new(channel).refund_payment(request).await;
-    let refused = RemoteError::from_status(&refused.err().context("a refund of nothing")?);
-    stage.seen.expect_remote(&refused, "PAYMENT_STATE_CONFLICT")
+    for (caller, code) in
+        [("order-service", "PAYMENT_STATE_CONFLICT"), ("notify-service", "CALLER_NOT_ALLOWED")]
+    {
+        let channel = channel(&stage.fleet, caller, "payment-service")?;
+        let refused = PaymentServiceClient::new(channel).refund_payment(request.clone()).await;
+        let refused = RemoteError::from_status(&refused.err().context("a refund of nothing")?);
+        stage.seen.expect_remote(&refused, code)?;
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 pub(crate) use self::reply::Order;
 pub(crate) use self::timeline::{__path_timeline, timeline};
 use super::extract::{IdempotencyKey, PathId, Query, invalid};
-use super::json::Json;
+use super::json::{Json, NoBody};
 use super::object::Object;
 use super::wire::{Page, required};
 use crate::error::ApiError;
@@ -189,6 +189,7 @@ pub(crate) async fn cancel(
     State(gateway): State<Shared>,
     PathId(id): PathId,
     IdempotencyKey(idempotency_key): IdempotencyKey,
+    NoBody: NoBody,
 ) -> Result<Response, ApiError> {
     let message = pb::CancelOrderRequest { order_id: id.to_string(), idempotency_key };
     let orders = &gateway.upstreams.orders;
@@ -209,6 +210,7 @@ pub(crate) async fn refund(
     State(gateway): State<Shared>,
     PathId(id): PathId,
     IdempotencyKey(idempotency_key): IdempotencyKey,
+    NoBody: NoBody,
 ) -> Result<Response, ApiError> {
     let message = pb::RefundOrderRequest { order_id: id.to_string(), idempotency_key };
     let orders = &gateway.upstreams.orders;
@@ -225,6 +227,7 @@ pub(crate) async fn refund(
 pub(crate) async fn ship(
     State(gateway): State<Shared>,
     PathId(id): PathId,
+    NoBody: NoBody,
 ) -> Result<axum::Json<Order>, ApiError> {
     let message = pb::ShipOrderRequest { order_id: id.to_string() };
     let orders = &gateway.upstreams.orders;
@@ -240,6 +243,7 @@ pub(crate) async fn ship(
 pub(crate) async fn complete(
     State(gateway): State<Shared>,
     PathId(id): PathId,
+    NoBody: NoBody,
 ) -> Result<axum::Json<Order>, ApiError> {
     let message = pb::CompleteOrderRequest { order_id: id.to_string() };
     let orders = &gateway.upstreams.orders;

@@ -1,5 +1,7 @@
 //! Adapter: accounts in MySQL or MariaDB.
 
+mod access;
+
 use async_trait::async_trait;
 use chassis::db::{self, DbError, Pool};
 use chassis::error::Kind;
@@ -13,8 +15,8 @@ use uuid::Uuid;
 use super::UserRepository;
 use super::envelope::envelopes;
 use crate::model::{
-    Change, DisplayName, Email, Locale, PasswordHash, Role, Roles, Status, StoredUser, User,
-    UserError, UserId,
+    AccessChanges, Change, DisplayName, Email, Locale, PasswordHash, Role, Roles, Status,
+    StoredUser, User, UserError, UserId,
 };
 
 /// The schema of this service.
@@ -79,6 +81,7 @@ impl UserRepository for MySqlUserRepository {
                     delete_roles(tx, change.user.id()).await?;
                     insert_roles(tx, change.user.stored()).await?;
                 }
+                access::record(tx, change).await?;
                 self.outbox.append(tx, events).await?;
                 Ok::<_, UserError>(())
             })
@@ -118,6 +121,21 @@ impl UserRepository for MySqlUserRepository {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(User::try_from).collect()
+    }
+
+    #[instrument(name = "db.user.find_kept_session", skip_all, fields(user.id = %id))]
+    async fn find_kept_session(&self, id: UserId) -> Result<Option<Uuid>, UserError> {
+        access::find_kept_session(&self.pool, id).await
+    }
+
+    #[instrument(name = "db.user.list_access_changes", skip_all)]
+    async fn list_access_changes(
+        &self,
+        cursor: &str,
+        lookback_s: u32,
+        limit: u32,
+    ) -> Result<AccessChanges, UserError> {
+        access::list(&self.pool, cursor, lookback_s, limit).await
     }
 }
 

@@ -1,0 +1,167 @@
+//! `[tls]`: who this instance is to the other services, and whom it believes.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{ConfigError, Profile};
+
+/// Certificates of the traffic between services; see [`crate::identity`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM file with this service's certificate and what leads from it to an authority.
+    pub certificate_path: String,
+    /// PEM file with the certificate's private key.
+    pub key_path: String,
+    /// PEM file with the authorities whose certificates are believed.
+    pub ca_path: String,
+    /// How often the files are looked at for renewed ones, in seconds; at least 1.
+    pub reload_every_s: u32,
+    /// Time in which a caller must have proven who it is, in milliseconds; at least 1.
+    pub handshake_timeout_ms: u64,
+    /// Age in seconds at which a connection is renewed, and with it the proof of who calls; at
+    /// least 1.
+    pub connection_max_age_s: u32,
+}
+
+impl TlsConfig {
+    /// Whether the traffic between services is plain text.
+    pub fn is_off(&self) -> bool {
+        self.files().iter().all(|(_, path)| path.is_empty())
+    }
+
+    /// The file of the certificate.
+    pub fn certificate(&self) -> &Path {
+        Path::new(&self.certificate_path)
+    }
+
+    /// The file of the private key.
+    pub fn key(&self) -> &Path {
+        Path::new(&self.key_path)
+    }
+
+    /// The file of the authorities.
+    pub fn ca(&self) -> &Path {
+        Path::new(&self.ca_path)
+    }
+
+    /// How often the files are looked at for renewed ones.
+    pub fn reload_every(&self) -> Duration {
+        Duration::from_secs(self.reload_every_s.into())
+    }
+
+    /// Time in which a caller must have proven who it is.
+    pub fn handshake_timeout(&self) -> Duration {
+        Duration::from_millis(self.handshake_timeout_ms)
+    }
+
+    /// Age at which a connection is renewed.
+    pub fn connection_max_age(&self) -> Duration {
+        Duration::from_secs(self.connection_max_age_s.into())
+    }
+
+    /// Refuses half a configuration anywhere, and plain text everywhere but in development.
+    pub fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        if self.is_off() {
+            return match profile {
+                Profile::Development => Ok(()),
+                Profile::Production => Err(ConfigError::value(
+                    "tls.certificate_path",
+                    "must be set: services speak plain text in the development profile only",
+                )),
+            };
+        }
+        if let Some((key, _)) = self.files().into_iter().find(|(_, path)| path.is_empty()) {
+            let message = "must be set: tls needs certificate_path, key_path and ca_path";
+            return Err(ConfigError::value(key, message));
+        }
+        for (key, value) in [
+            ("tls.reload_every_s", u64::from(self.reload_every_s)),
+            ("tls.handshake_timeout_ms", self.handshake_timeout_ms),
+            ("tls.connection_max_age_s", u64::from(self.connection_max_age_s)),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::value(key, "must be at least 1"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a port for other services that listens beyond loopback without certificates.
+    pub fn require_for(&self, listen: IpAddr) -> Result<(), ConfigError> {
+        if self.is_off() && !listen.is_loopback() {
+            let message = format!(
+                "must be set: without certificates services speak plain text, which is for \
+                 loopback, and `server.listen` is {listen}"
+            );
+            return Err(ConfigError::value("tls.certificate_path", message));
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> [(&'static str, &str); 3] {
+        [
+            ("tls.certificate_path", &self.certificate_path),
+            ("tls.key_path", &self.key_path),
+            ("tls.ca_path", &self.ca_path),
+        ]
+    }
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self {
+            certificate_path: String::new(),
+            key_path: String::new(),
+            ca_path: String::new(),
+            reload_every_s: 60,
+            handshake_timeout_ms: 5_000,
+            connection_max_age_s: 3_600,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole() -> TlsConfig {
+        TlsConfig {
+            certificate_path: "a".to_owned(),
+            key_path: "b".to_owned(),
+            ca_path: "c".to_owned(),
+            ..TlsConfig::default()
+        }
+    }
+
+    #[test]
+    fn plain_text_is_for_development_on_loopback() {
+        let off = TlsConfig::default();
+        assert!(off.validate(Profile::Development).is_ok());
+        let refused = off.validate(Profile::Production).unwrap_err().to_string();
+        assert!(refused.contains("tls.certificate_path"), "{refused}");
+        assert!(off.require_for([127, 0, 0, 1].into()).is_ok());
+        let refused = off.require_for([0, 0, 0, 0].into()).unwrap_err().to_string();
+        assert!(refused.contains("plain text") && refused.contains("0.0.0.0"), "{refused}");
+        assert!(whole().require_for([0, 0, 0, 0].into()).is_ok());
+    }
+
+    #[test]
+    fn half_a_configuration_and_zeros_are_refused_by_name() {
+        assert!(whole().validate(Profile::Production).is_ok());
+        let odd = [
+            (TlsConfig { key_path: String::new(), ..whole() }, "tls.key_path"),
+            (TlsConfig { ca_path: String::new(), ..whole() }, "tls.ca_path"),
+            (TlsConfig { reload_every_s: 0, ..whole() }, "tls.reload_every_s"),
+            (TlsConfig { handshake_timeout_ms: 0, ..whole() }, "tls.handshake_timeout_ms"),
+            (TlsConfig { connection_max_age_s: 0, ..whole() }, "tls.connection_max_age_s"),
+        ];
+        for (config, key) in odd {
+            let refused = config.validate(Profile::Development).unwrap_err().to_string();
+            assert!(refused.contains(key), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! How much one user may order, and on what a change is based.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::TEA;
+use crate::support::problem::refused;
+use crate::support::stage::{GATEWAYS, Stage};
+
+/// Orders that are tried.
+const ORDERS: usize = 1_000;
+/// Requests at once.
+const AT_ONCE: usize = 8;
+/// `rate_limits.payment` of the gateway: at once, and per second.
+const QUOTA: (u64, u64) = (120, 2);
+
+pub(super) async fn a092_very_many_unpaid_orders(stage: &Stage) -> Result<()> {
+    let user = stage.user().await?;
+    let apis: Vec<_> = (0..GATEWAYS).map(|number| user.api.at(stage.gateway(number))).collect();
+    let start = Instant::now();
+    let orders = stream::iter(0..ORDERS).map(|n| apis[n % apis.len()].order(TEA, 1, "pm_declined"));
+    let replies = orders.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+    let elapsed = start.elapsed();
+    let mut placed = 0;
+    for reply in &replies {
+        if reply.status == 201 {
+            placed += 1;
+        } else {
+            refused(reply, 429, "RATE_LIMITED")?;
+        }
+    }
+    let (at_once, per_second) = QUOTA;
+    let allowed = at_once + per_second * (1 + elapsed.as_secs());
+    ensure!(placed <= allowed, "{placed} orders in {elapsed:?}, {allowed} were allowed");
+    ensure!(elapsed < Duration::from_mins(3), "too slow to tell: {elapsed:?}");
+    // What was refused left nothing behind.
+    let stored: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM orders WHERE user_id = ?")
+        .bind(user.id)
+        .fetch_one(&mut stage.database("order-service").await?)
+        .await?;
+    ensure!(stored == i64::try_from(placed)?, "{stored} orders are stored, {placed} were placed");
+    Ok(())
+}
+
+pub(super) async fn a093_stale_versions(stage: &Stage) -> Result<()> {
+    let (user, other) = (stage.user().await?, stage.user().await?);
+    let path = "/api/v1/users/me";
+    let change = async |tag: &str, name: &str| {
+        let request = user.api.request(Method::PATCH, path).header("if-match", tag);
+        user.api.send(request.json(&json!({"display_name": name}))).await
+    };
+    let tag_of =
+        |reply: &fleet::harness::Reply| reply.header("etag").unwrap_or_default().to_owned();
+    let first = tag_of(&user.api.get(path).await?);
+    let foreign = tag_of(&other.api.get(path).await?);
+    let changed = change(&first, "Second").await?;
+    let second = tag_of(&changed);
+    changed.require(200)?;
+    ensure!(first != second && !second.is_empty(), "{first} {second}");
+    for stale in [
+        first.as_str(),
+        &foreign,
+        &format!("W/{second}"),
+        "\"\"",
+        "",
+        "0",
+        "1",
+        "\"v1\"",
+        &second.replace('"', ""),
+        &format!("{first}, {second}"),
+        "\"999999999999999999999\"",
+        "**",
+    ] {
+        refused(&change(stale, "Third").await?, 412, "VERSION_MISMATCH")?;
+    }
+    let me = user.api.get(path).await?.require(200)?;
+    ensure!(me["display_name"] == "Second", "{me}");
+    // Of two changes based on the same version, one is made.
+    let (one, two) = tokio::try_join!(change(&second, "One"), change(&second, "Two"))?;
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    ensure!(statuses == [200, 412], "{statuses:?}");
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Refresh tokens and sessions: A043 to A051, and how fast a revocation reaches every gateway.
+
+mod figures;
+mod refreshing;
+mod listing;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use fleet::harness::{Api, Reply};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::run::{Row, row};
+use crate::support::stage::{PASSWORD, Stage};
+use crate::support::text;
+
+use self::figures::{
+    revocations_outlive_redis_and_restarts, revocations_reach_every_gateway_without_redis,
+};
+use self::refreshing::{
+    a043_refresh_token_used_twice, a044_lost_reply, a045_refreshes_at_once,
+    a046_refresh_of_the_dead, a047_refresh_beside_anothers_access_token,
+    a048_guessed_refresh_tokens, a049_refresh_tokens_at_rest,
+};
+use self::listing::{a050_logout_twice_and_late, a051_chosen_session};
+
+/// The rows of this section.
+pub(crate) fn rows() -> Vec<Row> {
+    vec![
+        row!(a043_refresh_token_used_twice),
+        row!(a044_lost_reply),
+        row!(a045_refreshes_at_once),
+        row!(a046_refresh_of_the_dead),
+        row!(a047_refresh_beside_anothers_access_token),
+        row!(a048_guessed_refresh_tokens),
+        row!(a049_refresh_tokens_at_rest),
+        row!(a050_logout_twice_and_late),
+        row!(a051_chosen_session),
+        row!(revocations_reach_every_gateway_without_redis).alone(),
+        row!(revocations_outlive_redis_and_restarts).alone(),
+    ]
+}
+
+/// A route that every user may use.
+pub(crate) const PATH: &str = "/api/v1/users/me";
+
+/// What a login or a refresh returned.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+    pub(crate) session: String,
+}
+
+impl Pair {
+    pub(crate) fn of(body: &Value) -> Result<Self> {
+        Ok(Self {
+            access: text(body, "access_token")?,
+            refresh: text(body, "refresh_token")?,
+            session: text(body, "session_id")?,
+        })
+    }
+}
+
+/// Logs in.
+pub(crate) async fn login(visitor: &Api, email: &str) -> Result<Pair> {
+    let body = json!({"email": email, "password": PASSWORD});
+    Pair::of(&visitor.post("/api/v1/auth/login", &body).await?.require(200)?)
+}
+
+/// A customer who has just logged in.
+pub(crate) async fn customer(stage: &Stage) -> Result<(Api, String, Pair)> {
+    let (visitor, email) = (stage.visitor()?, fleet::harness::api::new_email());
+    visitor.register(&email, PASSWORD, "Customer").await?.require(201)?;
+    let pair = login(&visitor, &email).await?;
+    Ok((visitor, email, pair))
+}
+
+/// Logs out.
+pub(crate) async fn logout(api: &Api) -> Result<Reply> {
+    api.send(api.request(Method::POST, "/api/v1/auth/logout")).await
+}
+
+/// Exchanges a refresh token.
+pub(crate) async fn refresh(api: &Api, token: &str) -> Result<Reply> {
+    api.post("/api/v1/auth/refresh", &json!({"refresh_token": token})).await
+}
+
+/// Waits until a token is refused under this code, and returns how long that took from `since`.
+pub(crate) async fn until_refused(
+    api: &Api,
+    code: &str,
+    since: Instant,
+    bound: Duration,
+) -> Result<Duration> {
+    loop {
+        let reply = api.get(PATH).await?;
+        let elapsed = since.elapsed();
+        if reply.status == 401 {
+            crate::support::problem::refused(&reply, 401, code)?;
+            ensure!(elapsed <= bound, "refused after {elapsed:?} instead of {bound:?}");
+            return Ok(elapsed);
+        }
+        ensure!(reply.status == 200, "{}: {}", reply.status, reply.body);
+        ensure!(elapsed <= bound, "still accepted after {elapsed:?}");
+        tokio::task::yield_now().await;
+    }
+}

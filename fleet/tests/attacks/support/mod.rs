@@ -1,0 +1,53 @@
+//! What rows need: clients with addresses of their own, users, forged tokens, raw bytes on a
+//! connection, and what a refusal has to look like.
+
+pub(crate) mod contract;
+pub(crate) mod frames;
+pub(crate) mod problem;
+pub(crate) mod raw;
+pub(crate) mod run;
+pub(crate) mod stage;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fleet::harness::{Api, Reply};
+use serde_json::{Value, json};
+
+/// How long a row waits for what happens after an event.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The product that most rows order; see `fleet::seed`.
+pub(crate) const TEA: &str = fleet::seed::DEMO_SKU;
+
+/// A member that must be text.
+pub(crate) fn text(body: &Value, member: &str) -> Result<String> {
+    let value = body[member].as_str();
+    Ok(value.with_context(|| format!("no {member} in {body}"))?.to_owned())
+}
+
+/// Orders one piece of tea and returns the order, settled or not.
+pub(crate) async fn order(customer: &Api, payment_method: &str) -> Result<Value> {
+    customer.order(TEA, 1, payment_method).await?.require_any(&[201, 202])
+}
+
+/// The body of an order of one piece of tea.
+pub(crate) fn order_body(payment_method: &str) -> Value {
+    json!({"items": [{"sku": TEA, "quantity": 1}], "payment_method": payment_method})
+}
+
+/// Reads an order.
+pub(crate) async fn read(customer: &Api, order: &str) -> Result<Value> {
+    customer.get(&format!("/api/v1/orders/{order}")).await?.require(200)
+}
+
+/// Posts a step of an order under a fresh idempotency key.
+pub(crate) async fn step(api: &Api, order: &str, step: &str, body: &Value) -> Result<Reply> {
+    let key = fleet::harness::api::new_key();
+    api.post_once(&format!("/api/v1/orders/{order}/{step}"), &key, body).await
+}
+
+/// The caller's own id.
+pub(crate) async fn own_id(api: &Api) -> Result<String> {
+    text(&api.get("/api/v1/users/me").await?.require(200)?, "id")
+}

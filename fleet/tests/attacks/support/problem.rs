@@ -1,0 +1,43 @@
+//! What a refusal has to look like.
+
+use anyhow::{Context, Result, ensure};
+use fleet::harness::Reply;
+use proto::errors::find;
+
+/// Checks that an answer is the problem document of this status and code: known to the catalogue,
+/// traceable, and nothing else.
+pub(crate) fn refused(reply: &Reply, status: u16, code: &str) -> Result<()> {
+    let page = find(code).with_context(|| format!("{code} has no page"))?;
+    let Reply { request, body, .. } = reply;
+    ensure!(reply.code() == code, "{request}: {} {body} instead of {code}", reply.status);
+    ensure!(reply.status == status && page.status == status, "{request}: {}", reply.status);
+    ensure!(body["status"] == status && body["title"] == page.title, "{request}: {body}");
+    ensure!(body["type"] == format!("/docs/errors/{code}"), "{request}: {body}");
+    ensure!(body["detail"].as_str().is_some_and(|text| !text.is_empty()), "{request}: {body}");
+    let trace = body["trace_id"].as_str().unwrap_or_default();
+    ensure!(trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit()), "{body}");
+    let kind = reply.header("content-type");
+    ensure!(kind == Some("application/problem+json"), "{request}: {kind:?}");
+    if status == 401 {
+        ensure!(reply.header("www-authenticate").is_some(), "{request}: no challenge");
+    }
+    if status == 429 {
+        ensure!(reply.header("retry-after").is_some(), "{request}: no Retry-After");
+    }
+    Ok(())
+}
+
+/// As [`refused`], and the answer repeats none of these.
+pub(crate) fn refused_silently(
+    reply: &Reply,
+    status: u16,
+    code: &str,
+    secrets: &[&str],
+) -> Result<()> {
+    refused(reply, status, code)?;
+    let said = format!("{:?} {}", reply.headers, reply.body);
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        ensure!(!said.contains(secret), "{}: the answer repeats a secret", reply.request);
+    }
+    Ok(())
+}

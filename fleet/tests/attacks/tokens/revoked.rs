@@ -1,0 +1,94 @@
+//! Tokens in time whose user, session or key is not what it was: A018 to A020.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use fleet::harness::api::new_email;
+use fleet::{Fleet, FleetOptions};
+use serde_json::json;
+
+use crate::sessions::{PATH, Pair, customer, login, logout, refresh, until_refused};
+use crate::support::problem::refused;
+use crate::support::stage::{GATEWAYS, PASSWORD, Stage};
+use crate::support::{PATIENCE, own_id};
+
+/// From the answer that something ended until every gateway knows, whatever happens.
+const BOUND: Duration = Duration::from_secs(5);
+/// The same at the other gateway, by push.
+const PUSHED: Duration = Duration::from_secs(1);
+
+/// The token of an account that an administrator disabled is refused within five seconds everywhere.
+pub(crate) async fn a018_disabled_account(stage: &Stage) -> Result<()> {
+    let (visitor, _, pair) = customer(stage).await?;
+    let own = visitor.with_token(&pair.access);
+    let path = format!("/api/v1/users/{}/status", own_id(&own).await?);
+    let admin = stage.admin().await?;
+    admin.put(&path, &json!({"status": "DISABLED"})).await?.require(200)?;
+    let since = Instant::now();
+    for gateway in 0..GATEWAYS {
+        let api = own.at(stage.gateway(gateway));
+        let took = until_refused(&api, "ACCOUNT_DISABLED", since, BOUND).await?;
+        println!("a disabled account is refused by gateway {gateway} after {took:?}");
+    }
+    refused(&refresh(&visitor, &pair.refresh).await?, 401, "REFRESH_INVALID")?;
+    admin.put(&path, &json!({"status": "ACTIVE"})).await?.require(200)?;
+    fleet::wait::until("the account being enabled", PATIENCE, || async {
+        Ok((own.get(PATH).await?.code() == "TOKEN_REVOKED").then_some(()))
+    })
+    .await
+}
+
+/// A token is refused after the logout, at the other gateway within a second; and after a change of
+/// the password in another session. The session of the change goes on.
+pub(crate) async fn a019_after_logout_and_password_change(stage: &Stage) -> Result<()> {
+    let (visitor, email, out) = customer(stage).await?;
+    let [here, there] =
+        [0, 1].map(|gateway| visitor.at(stage.gateway(gateway)).with_token(&out.access));
+    there.get(PATH).await?.require(200)?;
+    logout(&here).await?.require(204)?;
+    let since = Instant::now();
+    let took = until_refused(&there, "TOKEN_REVOKED", since, PUSHED).await?;
+    println!("a logout is known to the other gateway after {took:?}");
+    until_refused(&here, "TOKEN_REVOKED", since, BOUND).await?;
+
+    let (old, own) = (login(&visitor, &email).await?, login(&visitor, &email).await?);
+    let body = json!({"current_password": PASSWORD, "new_password": "another-long-password"});
+    let own_api = visitor.with_token(&own.access);
+    own_api.put("/api/v1/users/me/password", &body).await?.require(204)?;
+    let since = Instant::now();
+    for gateway in 0..GATEWAYS {
+        let api = visitor.at(stage.gateway(gateway)).with_token(&old.access);
+        let took = until_refused(&api, "TOKEN_REVOKED", since, BOUND).await?;
+        println!("a changed password is known to gateway {gateway} after {took:?}");
+        own_api.at(stage.gateway(gateway)).get(PATH).await?.require(200)?;
+    }
+    refresh(&visitor, &own.refresh).await?.require(200).map(|_| ())
+}
+
+/// A token of a key that is not published any more is refused; one of its successor is accepted.
+/// On a fleet of its own: the tokens of everybody else would be worthless too.
+pub(crate) async fn a020_retired_key(_: &Stage) -> Result<()> {
+    let fleet = Fleet::start(FleetOptions::default().replicas("gateway-service", 2)).await?;
+    let (admin, visitor, email) = (fleet.admin().await?, fleet.http()?, new_email());
+    visitor.register(&email, PASSWORD, "Customer").await?.require(201)?;
+    let old = login(&visitor, &email).await?;
+    let body = json!({"withdraw_others": true});
+    let keys = admin.post("/api/v1/admin/keys/rotate", &body).await?.require(200)?;
+    let items = keys["items"].as_array().context("no keys")?;
+    ensure!(items.len() == 1 && items[0]["state"] == "SIGNING", "{keys}");
+    let since = Instant::now();
+    for gateway in fleet.gateway_urls() {
+        let api = visitor.at(gateway).with_token(&old.access);
+        until_refused(&api, "TOKEN_INVALID", since, BOUND).await?;
+    }
+    let next = Pair::of(&refresh(&visitor, &old.refresh).await?.require(200)?)?;
+    for gateway in fleet.gateway_urls() {
+        // Services learn of the new key when they see it first.
+        let api = visitor.at(gateway).with_token(&next.access);
+        fleet::wait::until("the new key being known", PATIENCE, || async {
+            Ok((api.get(PATH).await?.status == 200).then_some(()))
+        })
+        .await?;
+    }
+    fleet.finish().await
+}
