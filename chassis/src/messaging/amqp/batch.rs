@@ -7,7 +7,6 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use tokio::time::Instant;
 
-use crate::messaging::trace::TRACEPARENT;
 use crate::messaging::{Envelope, Trust, Untrusted};
 
 /// Under which header a quorum queue tells how often it has delivered the message before.
@@ -73,15 +72,15 @@ impl Batch {
 
 /// Verifies and decodes a delivery; the acker comes back with the error, because what is no event
 /// has to be settled too.
+///
+/// Of the event only what is signed counts. A header beside it, such as the trace context that the
+/// publisher repeats there for tools, can be anybody's.
 pub(super) fn decode(delivery: Delivery, trust: &Trust) -> Result<Item, (Acker, Untrusted)> {
-    let mut envelope = match trust.open(&delivery.data) {
+    let envelope = match trust.open(&delivery.data) {
         Ok(envelope) => envelope,
         Err(error) => return Err((delivery.acker, error)),
     };
     let headers = delivery.properties.headers().as_ref();
-    if let Some(traceparent) = headers.and_then(traceparent) {
-        envelope.traceparent = Some(traceparent);
-    }
     let ticket = Ticket {
         redeliveries: headers.map_or(0, delivery_count),
         acker: delivery.acker,
@@ -89,16 +88,6 @@ pub(super) fn decode(delivery: Delivery, trust: &Trust) -> Result<Item, (Acker, 
         since: Instant::now(),
     };
     Ok(Item { envelope, ticket })
-}
-
-fn traceparent(headers: &FieldTable) -> Option<String> {
-    match headers.inner().get(TRACEPARENT)? {
-        AMQPValue::LongString(value) => {
-            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
-        }
-        AMQPValue::ShortString(value) => Some(value.to_string()),
-        _ => None,
-    }
 }
 
 /// The width of the number differs between versions of the broker.
@@ -116,7 +105,16 @@ fn delivery_count(headers: &FieldTable) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+    use lapin::BasicProperties;
+    use uuid::Uuid;
+
     use super::*;
+    use crate::messaging::Signer;
+    use crate::messaging::trace::TRACEPARENT;
+
+    const SIGNED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const FOREIGN: &str = "00-ffffffffffffffffffffffffffffffff-ffffffffffffffff-01";
 
     #[test]
     fn the_delivery_count_is_read_in_any_width() {
@@ -128,11 +126,30 @@ mod tests {
         assert_eq!(delivery_count(&FieldTable::default()), 0);
     }
 
-    #[test]
-    fn the_trace_context_is_read_from_the_header() {
+    /// A signed event with this trace context inside, and another one in the header.
+    fn delivered(traceparent: Option<&str>) -> Delivery {
+        let time = DateTime::from_timestamp(1, 0).unwrap();
+        let data = serde_json::json!({});
+        let mut event =
+            Envelope::new("order-service", "order.paid", Uuid::nil(), 2, time, data).unwrap();
+        event.traceparent = traceparent.map(str::to_owned);
+        let signed = Signer::for_anybody().sign(&event.to_json().unwrap());
         let mut headers = FieldTable::default();
-        assert_eq!(traceparent(&headers), None);
-        headers.insert(TRACEPARENT.into(), AMQPValue::LongString("00-1-2-01".into()));
-        assert_eq!(traceparent(&headers).as_deref(), Some("00-1-2-01"));
+        headers.insert(TRACEPARENT.into(), AMQPValue::LongString(FOREIGN.into()));
+        headers.insert(DELIVERY_COUNT.into(), AMQPValue::LongLongInt(3));
+        let (exchange, key) = ("events".into(), "order.paid".into());
+        let mut delivery = Delivery::mock(1, exchange, key, false, signed.into_bytes());
+        delivery.properties = BasicProperties::default().with_headers(headers);
+        delivery
+    }
+
+    #[test]
+    fn a_header_says_nothing_about_a_signed_event() {
+        let trust = Trust::development(&["order-service"]);
+        for signed in [Some(SIGNED), None] {
+            let item = decode(delivered(signed), &trust).unwrap();
+            assert_eq!(item.envelope.traceparent.as_deref(), signed);
+            assert_eq!(item.ticket.redeliveries, 3, "that is the broker's to say");
+        }
     }
 }
