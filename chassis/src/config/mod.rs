@@ -44,7 +44,7 @@ pub use secret::Secret;
 pub use server::{RuntimeConfig, ServerConfig};
 pub use source::Sources;
 pub use telemetry::{LogFormat, TelemetryConfig};
-pub use tls::TlsConfig;
+pub use tls::{TlsConfig, TlsMode};
 pub use token::TokenConfig;
 pub use upstream::UpstreamConfig;
 

@@ -12,6 +12,8 @@ use super::{ConfigError, Profile};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
+    /// Whether plain text is let through beside certificates.
+    pub mode: TlsMode,
     /// PEM file with this service's certificate and what leads from it to an authority.
     pub certificate_path: String,
     /// PEM file with the certificate's private key.
@@ -25,6 +27,20 @@ pub struct TlsConfig {
     /// Age in seconds at which a connection is renewed, and with it the proof of who calls; at
     /// least 1.
     pub connection_max_age_s: u32,
+}
+
+/// Whether plain text is let through beside certificates: all but [`TlsMode::Require`] is for the
+/// time in which a running fleet gets certificates, see `docs/adr/0007`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsMode {
+    /// Callers must prove who they are, and calls go out with proof.
+    #[default]
+    Require,
+    /// Calls go out with proof; callers in plain text are let in.
+    Prefer,
+    /// Calls go out in plain text; callers in plain text are let in, and so are those with proof.
+    Allow,
 }
 
 impl TlsConfig {
@@ -65,6 +81,10 @@ impl TlsConfig {
 
     /// Refuses half a configuration anywhere, and plain text everywhere but in development.
     pub fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+        if self.is_off() && self.mode != TlsMode::Require {
+            let message = "lets plain text through beside certificates, and there are none";
+            return Err(ConfigError::value("tls.mode", message));
+        }
         if self.is_off() {
             return match profile {
                 Profile::Development => Ok(()),
@@ -114,6 +134,7 @@ impl TlsConfig {
 impl Default for TlsConfig {
     fn default() -> Self {
         Self {
+            mode: TlsMode::Require,
             certificate_path: String::new(),
             key_path: String::new(),
             ca_path: String::new(),
@@ -155,6 +176,8 @@ mod tests {
         let odd = [
             (TlsConfig { key_path: String::new(), ..whole() }, "tls.key_path"),
             (TlsConfig { ca_path: String::new(), ..whole() }, "tls.ca_path"),
+            (TlsConfig { mode: TlsMode::Prefer, ..TlsConfig::default() }, "tls.mode"),
+            (TlsConfig { mode: TlsMode::Allow, ..TlsConfig::default() }, "tls.mode"),
             (TlsConfig { reload_every_s: 0, ..whole() }, "tls.reload_every_s"),
             (TlsConfig { handshake_timeout_ms: 0, ..whole() }, "tls.handshake_timeout_ms"),
             (TlsConfig { connection_max_age_s: 0, ..whole() }, "tls.connection_max_age_s"),

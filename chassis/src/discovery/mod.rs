@@ -10,6 +10,7 @@ pub mod consul;
 pub mod fixed;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -59,6 +60,12 @@ impl Endpoint {
         }
         let port = port.parse().map_err(|_| invalid())?;
         Ok(Self::new(host, port))
+    }
+
+    /// Whether only this machine reaches it, as far as its host says without asking anybody.
+    pub fn is_loopback(&self) -> bool {
+        let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+        self.host == "localhost" || self.host.parse().is_ok_and(is_loopback)
     }
 }
 
@@ -161,6 +168,14 @@ mod tests {
         for text in ["", "localhost", ":80", "localhost:", "localhost:70000", "localhost:-1"] {
             assert!(Endpoint::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn loopback_has_several_names() {
+        let is_loopback = |host: &str| Endpoint::new(host, 1).is_loopback();
+        let here = ["localhost", "127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"];
+        assert!(here.into_iter().all(is_loopback));
+        assert!(!["localhost.evil", "0.0.0.0", "::", "10.0.0.7", ""].into_iter().any(is_loopback));
     }
 
     #[test]

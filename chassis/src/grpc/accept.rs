@@ -9,20 +9,19 @@ use std::time::Duration;
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::handshakes::Handshakes;
 use crate::error::Chain;
 use crate::identity::{self, Identity, Peer};
 
-/// Handshakes under way at once. Further connections wait in the kernel's queue, so that a flood
-/// of strangers costs a bounded part of the process.
-const HANDSHAKES_MAX: usize = 256;
-
 /// Pause after the system had no room for another connection.
 const NO_ROOM: Duration = Duration::from_millis(50);
+
+/// How every connection of TLS begins (RFC 8446, section 5.1), and none of HTTP/2.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A connection whose other end is known as far as it will be.
 pub(super) struct Connection {
@@ -41,7 +40,7 @@ pub(super) fn incoming(
     listener: TcpListener,
     identity: Option<Arc<Identity>>,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let gate = Gate { listener, identity, handshakes: JoinSet::new() };
+    let gate = Gate { listener, identity, handshakes: Handshakes::new() };
     futures::stream::unfold(gate, async |mut gate| {
         let connection = gate.next().await;
         Some((Ok(connection), gate))
@@ -51,23 +50,23 @@ pub(super) fn incoming(
 struct Gate {
     listener: TcpListener,
     identity: Option<Arc<Identity>>,
-    handshakes: JoinSet<io::Result<Connection>>,
+    handshakes: Handshakes<Connection>,
 }
 
 impl Gate {
     async fn next(&mut self) -> Connection {
         loop {
-            let has_room = self.handshakes.len() < HANDSHAKES_MAX;
-            let stream = tokio::select! {
-                Some(finished) = self.handshakes.join_next() => {
-                    match finished.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
-                        Ok(connection) => return connection,
-                        Err(error) => refused(&error),
+            let (stream, address) = tokio::select! {
+                biased;
+                Some(ended) = self.handshakes.ended() => match ended {
+                    Ok(connection) => return connection,
+                    Err(error) => {
+                        refused(&error);
+                        continue;
                     }
-                    continue;
-                }
-                accepted = self.listener.accept(), if has_room => match accepted {
-                    Ok((stream, _)) => stream,
+                },
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, peer)) => (stream, peer.ip()),
                     Err(error) => {
                         // Whoever gave up meanwhile is no trouble; being out of descriptors is.
                         tracing::warn!(%error, "connection not accepted");
@@ -79,29 +78,49 @@ impl Gate {
             // Nagle's algorithm would hold back small replies until the peer's delayed
             // acknowledgement.
             let _ = stream.set_nodelay(true);
-            match &self.identity {
-                None => {
-                    return Connection { stream: Stripped::Plain(stream), peer: Peer::Unproven };
-                }
-                Some(identity) => {
-                    self.handshakes.spawn(prove(Arc::clone(identity), stream));
-                }
+            let Some(identity) = &self.identity else {
+                return Connection::plain(stream);
+            };
+            let handshake = within_time(Arc::clone(identity), stream);
+            if let Err(error) = self.handshakes.begin(address, handshake) {
+                refused(&error);
             }
         }
     }
 }
 
-/// Completes the handshake and reads the caller's name.
-async fn prove(identity: Arc<Identity>, stream: TcpStream) -> io::Result<Connection> {
-    let handshake = identity.acceptor().accept(stream);
-    let stream = timeout(identity.handshake_timeout(), handshake)
+impl Connection {
+    fn plain(stream: TcpStream) -> Self {
+        Self { stream: Stripped::Plain(stream), peer: Peer::Unproven }
+    }
+}
+
+async fn within_time(identity: Arc<Identity>, stream: TcpStream) -> io::Result<Connection> {
+    timeout(identity.handshake_timeout(), meet(&identity, stream))
         .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// Completes the handshake and reads the caller's name; on the way from plain text to certificates
+/// a caller without one is taken as it is.
+async fn meet(identity: &Identity, stream: TcpStream) -> io::Result<Connection> {
+    if !identity.demands_proof() && !begins_with_tls(&stream).await? {
+        metrics::counter!("eh_tls_plain_text_connections_total").increment(1);
+        return Ok(Connection::plain(stream));
+    }
+    let stream = identity.acceptor().accept(stream).await?;
     let (_, session) = stream.get_ref();
-    let certificate = session.peer_certificates().and_then(<[_]>::first);
-    let certificate = certificate.ok_or_else(|| io::Error::other("no certificate"))?;
-    let peer = identity::service_of(certificate).map_err(io::Error::other)?;
+    let peer = identity::peer_of(session.peer_certificates()).map_err(io::Error::other)?;
     Ok(Connection { stream: Stripped::Tls(Box::new(stream)), peer: Peer::Service(peer) })
+}
+
+/// Looks at the first byte without taking it.
+async fn begins_with_tls(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    match stream.peek(&mut first).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(first == [TLS_HANDSHAKE]),
+    }
 }
 
 /// Anybody who finds the port can cause this, hence a number for alarms and no line in the log.

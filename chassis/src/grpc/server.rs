@@ -114,7 +114,8 @@ pub struct Serving<'c> {
     pub health: Health,
     /// Whether tools may ask for the contract; off in production.
     pub reflection: bool,
-    /// Who this is; callers must prove who they are. Without one the port is plain text.
+    /// Who this is; callers must prove who they are, unless its mode lets them in without. Without
+    /// an identity the port is plain text.
     pub identity: Option<Arc<Identity>>,
 }
 
@@ -129,7 +130,8 @@ pub async fn serve(
     let descriptors = app.descriptors;
     // Probes and reflection stay outside the layers: a probe must be answered under overload. They
     // are for everybody who got through the handshake, and tell nothing that is secret.
-    let proof = if serving.identity.is_some() { Proof::Demanded } else { Proof::Absent };
+    let is_demanded = serving.identity.as_deref().is_some_and(Identity::demands_proof);
+    let proof = if is_demanded { Proof::Demanded } else { Proof::Optional };
     let mut routes = app.layered(serving.config, proof);
     routes = routes.add_service(HealthAnswers::server(serving.health, stop.clone()));
     if serving.reflection && !descriptors.is_empty() {

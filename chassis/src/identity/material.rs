@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
 
-use super::service_of;
+use super::{server_name, service_of};
 use crate::config::TlsConfig;
 
 /// The protocol inside: gRPC is HTTP/2 and nothing else.
@@ -51,6 +52,20 @@ pub enum IdentityError {
         /// Whose it is.
         found: String,
         /// Whose it should be.
+        wanted: String,
+    },
+    /// The other services would not believe the certificate, for want of something in it.
+    #[error("the certificate lacks {0}")]
+    Lacks(String),
+    /// Whoever is at the other end has shown no certificate.
+    #[error("no certificate was shown")]
+    NotShown,
+    /// Whoever was called is another service.
+    #[error("it is {found}, and {wanted} was called")]
+    OtherPeer {
+        /// Who it is.
+        found: String,
+        /// Who it should be.
         wanted: String,
     },
     /// The name of a service is not one that a certificate can bear.
@@ -98,15 +113,13 @@ impl Material {
         for authority in ca.certificates()? {
             roots.add(authority)?;
         }
-        let roots = Arc::new(roots);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let callers =
-            WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
-        // What nobody would believe is found out here and not by the first caller.
-        callers.verify_client_cert(&chain[0], &chain[1..], UnixTime::now())?;
+        let believed = Believed::new(Arc::new(roots), &provider)?;
+        believed.check(service, &chain)?;
+        let Believed { callers, servers } = believed;
         Ok(Self {
             server: Arc::new(server(&provider, callers, chain.clone(), key.private_key()?)?),
-            client: Arc::new(client(&provider, roots, chain, key.private_key()?)?),
+            client: Arc::new(client(&provider, servers, chain, key.private_key()?)?),
             digest: digest_of(&[&certificate, &key, &ca]),
         })
     }
@@ -121,6 +134,54 @@ impl Material {
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.digest == other.digest
+    }
+}
+
+/// Who is believed, in both directions.
+struct Believed {
+    callers: Arc<dyn ClientCertVerifier>,
+    servers: Arc<WebPkiServerVerifier>,
+}
+
+impl Believed {
+    fn new(
+        roots: Arc<RootCertStore>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, IdentityError> {
+        let callers =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(provider));
+        let servers = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider));
+        Ok(Self { callers: callers.build()?, servers: servers.build()? })
+    }
+
+    /// Looks at this service's own certificate as the others will: what they would not believe is
+    /// found out here and not by the first connection.
+    fn check(&self, service: &str, chain: &[CertificateDer<'_>]) -> Result<(), IdentityError> {
+        let (own, issuers) = chain.split_first().ok_or(IdentityError::NotShown)?;
+        let (name, now) = (server_name(service)?, UnixTime::now());
+        self.callers
+            .verify_client_cert(own, issuers, now)
+            .map_err(|error| reason(error, "clientAuth", service))?;
+        self.servers
+            .verify_server_cert(own, issuers, &name, &[], now)
+            .map_err(|error| reason(error, "serverAuth", service))?;
+        Ok(())
+    }
+}
+
+/// Says what is missing where something is; `usage` is what the certificate had to be good for.
+fn reason(error: rustls::Error, usage: &str, service: &str) -> IdentityError {
+    use CertificateError::{
+        InvalidPurpose, InvalidPurposeContext, NotValidForName, NotValidForNameContext,
+    };
+    match error {
+        rustls::Error::InvalidCertificate(InvalidPurpose | InvalidPurposeContext { .. }) => {
+            IdentityError::Lacks(format!("the extended key usage {usage}"))
+        }
+        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            IdentityError::Lacks(format!("the DNS name {service}"))
+        }
+        other => other.into(),
     }
 }
 
@@ -142,16 +203,17 @@ fn server(
     Ok(config)
 }
 
-/// The server's chain, its time and its DNS name are checked by the library's own verifier.
+/// The server's chain, its time and its DNS name are checked by the library's own verifier, its URI
+/// by whoever opens the connection.
 fn client(
     provider: &Arc<CryptoProvider>,
-    roots: Arc<RootCertStore>,
+    servers: Arc<WebPkiServerVerifier>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ClientConfig, rustls::Error> {
     let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&TLS13])?
-        .with_root_certificates(roots)
+        .with_webpki_verifier(servers)
         .with_client_auth_cert(chain, key)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();

@@ -2,7 +2,7 @@
 //!
 //! Mutual TLS 1.3 with one certificate per service. A certificate names its service twice: by the
 //! URI `spiffe://enterprisehub/NAME` (the form of an [X.509-SVID]), which a server reads of its
-//! callers, and by the DNS name `NAME`, which a client demands of the server that it wanted. The
+//! callers, and by the DNS name `NAME`. A client demands both of the server that it wanted. The
 //! address has no say in either: addresses come out of a registry. What a proven caller may do is
 //! for the table of each service ([`crate::grpc::Callers`]).
 //!
@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 pub use self::material::IdentityError;
 use self::material::Material;
 pub use self::peer::{Peer, service_of};
-use crate::config::{ConfigError, TlsConfig};
+pub(crate) use self::peer::{demand, peer_of};
+use crate::config::{ConfigError, TlsConfig, TlsMode};
 use crate::error::Chain;
 
 /// The certificate of this instance and the authorities that it believes.
@@ -39,7 +40,8 @@ impl Identity {
     /// Reads the files of `config` for an instance of `service`; `None` when it names none.
     ///
     /// Refused are files that cannot be read or do not belong together, a certificate of another
-    /// service, and one that the authorities would not vouch for at this time.
+    /// service, and one that would not be believed at this time: because no authority vouches for
+    /// it, or because it is not good for a caller and for a server of this name.
     pub fn load(service: &str, config: &TlsConfig) -> Result<Option<Arc<Self>>, ConfigError> {
         if config.is_off() {
             return Ok(None);
@@ -86,6 +88,16 @@ impl Identity {
     /// Opens connections, and proves who this is.
     pub(crate) fn connector(&self) -> TlsConnector {
         TlsConnector::from(self.material().client())
+    }
+
+    /// Whether callers without a certificate are turned away.
+    pub(crate) fn demands_proof(&self) -> bool {
+        self.config.mode == TlsMode::Require
+    }
+
+    /// Whether calls go out with the certificate; otherwise they are plain text.
+    pub(crate) fn proves_itself(&self) -> bool {
+        self.config.mode != TlsMode::Allow
     }
 
     /// Time in which a caller must have proven who it is.

@@ -34,6 +34,24 @@ pub fn service_of(certificate: &CertificateDer<'_>) -> Result<Arc<str>, Identity
     name.map(Arc::from).ok_or_else(|| IdentityError::NoName(format!("{uri:?} is no service's")))
 }
 
+/// Reads which service showed `chain` in a handshake that has verified it.
+pub(crate) fn peer_of(chain: Option<&[CertificateDer<'_>]>) -> Result<Arc<str>, IdentityError> {
+    let certificate = chain.and_then(<[_]>::first).ok_or(IdentityError::NotShown)?;
+    service_of(certificate)
+}
+
+/// Makes sure that it was `service` that showed `chain` in a handshake that has verified it.
+pub(crate) fn demand(
+    service: &str,
+    chain: Option<&[CertificateDer<'_>]>,
+) -> Result<(), IdentityError> {
+    let found = peer_of(chain)?;
+    if *found == *service {
+        return Ok(());
+    }
+    Err(IdentityError::OtherPeer { found: found.to_string(), wanted: service.to_owned() })
+}
+
 fn is_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !name.is_empty() && name.bytes().all(is_allowed)
@@ -56,6 +74,18 @@ mod tests {
     fn the_uri_names_the_service() {
         let certificate = named(&["spiffe://enterprisehub/order-service"]);
         assert_eq!(&*service_of(&certificate).unwrap(), "order-service");
+    }
+
+    #[test]
+    fn only_the_service_that_is_demanded_will_do() {
+        let chain = [named(&["spiffe://enterprisehub/order-service"])];
+        demand("order-service", Some(&chain)).unwrap();
+        let refused = demand("payment-service", Some(&chain)).unwrap_err().to_string();
+        assert!(refused.contains("order-service, and payment-service"), "{refused}");
+        let elsewhere = [named(&["spiffe://elsewhere/order-service"])];
+        assert!(demand("order-service", Some(&elsewhere)).is_err());
+        assert!(demand("order-service", Some(&[])).is_err());
+        assert!(demand("order-service", None).is_err());
     }
 
     #[test]

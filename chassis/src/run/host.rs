@@ -96,6 +96,9 @@ impl Host {
             pools: Mutex::default(),
         };
         if let Some(identity) = identity {
+            if !identity.demands_proof() {
+                tracing::warn!("callers without a certificate are let in, see tls.mode");
+            }
             host.spawn("certificates", identity.keep_fresh(host.shutdown.soft()));
         }
         Ok(host)

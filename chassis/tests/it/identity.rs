@@ -8,6 +8,7 @@ use chassis::grpc::{Callers, Channel, GrpcApp};
 use chassis::identity::{Identity, Peer};
 use chassis::testing::grpc::{Server, channel, channel_as};
 use rcgen::SanType;
+use rustls::SupportedProtocolVersion;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,7 +20,7 @@ use crate::support::{Echo, METHOD, say};
 const CALLERS: Callers = Callers::new(&[(METHOD, &["gateway-service"])]);
 
 /// order-service, which answers with the name of its caller.
-async fn order_service(identity: Option<Arc<Identity>>) -> Server {
+pub(crate) async fn order_service(identity: Option<Arc<Identity>>) -> Server {
     let routes = Echo::routes(|request: Request<String>| async move {
         Ok(match request.extensions().get::<Peer>() {
             Some(Peer::Service(name)) => name.to_string(),
@@ -31,15 +32,19 @@ async fn order_service(identity: Option<Arc<Identity>>) -> Server {
 }
 
 /// Time enough on a busy machine.
-fn patient() -> UpstreamConfig {
+pub(crate) fn patient() -> UpstreamConfig {
     UpstreamConfig { connect_timeout_ms: 10_000, timeout_ms: 20_000, ..UpstreamConfig::default() }
 }
 
-fn channel_to(server: &Server, service: &'static str, own: Option<Arc<Identity>>) -> Channel {
+pub(crate) fn channel_to(
+    server: &Server,
+    service: &'static str,
+    own: Option<Arc<Identity>>,
+) -> Channel {
     channel_as(own, service, &[server.endpoint()], &patient())
 }
 
-async fn code_of(channel: &Channel) -> Code {
+pub(crate) async fn code_of(channel: &Channel) -> Code {
     say(channel, Request::new(String::new()))
         .await
         .map_or_else(|status| status.code(), |_| Code::Ok)
@@ -77,11 +82,11 @@ async fn a_caller_without_a_certificate_of_the_authority_is_nobody() {
 }
 
 /// A client that checks its server as it should, and is itself whoever a test wants.
-async fn handshake(
+pub(crate) async fn handshake(
     folder: &Folder,
-    server: &Server,
+    tcp: TcpStream,
     who: Option<&str>,
-    versions: &[&'static rustls::SupportedProtocolVersion],
+    versions: &[&'static SupportedProtocolVersion],
 ) -> std::io::Result<()> {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -103,7 +108,6 @@ async fn handshake(
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let tcp = TcpStream::connect(server.address()).await?;
     let name = ServerName::try_from("order-service").unwrap();
     let mut stream = connector.connect(name, tcp).await?;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await?;
@@ -116,9 +120,13 @@ async fn handshake(
 async fn the_handshake_lets_only_proven_services_through() {
     let folder = Folder::new();
     let server = order_service(folder.identity("order-service")).await;
+    let connect = async |who: Option<&str>, versions: &[&'static SupportedProtocolVersion]| {
+        let tcp = TcpStream::connect(server.address()).await?;
+        handshake(&folder, tcp, who, versions).await
+    };
     let (new, old) = (&rustls::version::TLS13, &rustls::version::TLS12);
     folder.issue("gateway-service");
-    handshake(&folder, &server, Some("gateway-service"), &[new]).await.unwrap();
+    connect(Some("gateway-service"), &[new]).await.unwrap();
     folder.issue_with("late", expired);
     folder.issue_with("nameless", |params| params.subject_alt_names.truncate(1));
     folder.issue_with("twofold", |params| {
@@ -129,9 +137,9 @@ async fn the_handshake_lets_only_proven_services_through() {
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     });
     for who in [None, Some("late"), Some("nameless"), Some("twofold"), Some("for-servers")] {
-        assert!(handshake(&folder, &server, who, &[new]).await.is_err(), "{who:?}");
+        assert!(connect(who, &[new]).await.is_err(), "{who:?}");
     }
-    let outdated = handshake(&folder, &server, Some("gateway-service"), &[old]).await;
+    let outdated = connect(Some("gateway-service"), &[old]).await;
     assert!(outdated.is_err(), "TLS 1.2");
 }
 

@@ -17,6 +17,7 @@ mod inbox;
 mod migrations;
 mod outbox;
 mod probes;
+mod proof;
 mod proxy;
 mod publisher;
 mod support;

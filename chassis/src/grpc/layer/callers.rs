@@ -24,8 +24,8 @@ pub(crate) struct Admitted {
 pub(crate) enum Proof {
     /// The connections are mutual TLS.
     Demanded,
-    /// They are plain text, on loopback in development.
-    Absent,
+    /// They may be plain text: on loopback in development, and on the way to certificates.
+    Optional,
 }
 
 impl Admitted {
@@ -34,12 +34,13 @@ impl Admitted {
     }
 
     fn check(&self, path: &str, peer: &Peer) -> Result<(), Refused> {
-        let is_allowed = match (self.proof, &self.callers, peer) {
-            (Proof::Demanded, Some(callers), Peer::Service(name)) => callers.allows(path, name),
-            (Proof::Demanded, ..) => false,
+        let is_allowed = match (peer, &self.callers) {
+            (Peer::Service(name), Some(callers)) => callers.allows(path, name),
+            (Peer::Service(_), None) => false,
+            (Peer::Unproven, _) if self.proof == Proof::Demanded => false,
             // Nobody has a name, but what nobody may call stays so.
-            (Proof::Absent, Some(callers), _) => callers.knows(path),
-            (Proof::Absent, None, _) => true,
+            (Peer::Unproven, Some(callers)) => callers.knows(path),
+            (Peer::Unproven, None) => true,
         };
         if is_allowed { Ok(()) } else { Err(Refused) }
     }
@@ -99,15 +100,23 @@ mod tests {
 
     #[test]
     fn without_names_only_what_is_listed_is_open() {
-        let table = Admitted::new(Some(CALLERS), Proof::Absent);
+        let table = Admitted::new(Some(CALLERS), Proof::Optional);
         assert!(table.check("/a.B/C", &Peer::Unproven).is_ok());
         assert!(table.check("/a.B/D", &Peer::Unproven).is_err());
+    }
+
+    #[test]
+    fn who_has_a_name_is_held_to_it_also_where_others_need_none() {
+        let table = Admitted::new(Some(CALLERS), Proof::Optional);
+        let peer = |name: &str| Peer::Service(name.into());
+        assert!(table.check("/a.B/C", &peer("order-service")).is_ok());
+        assert!(table.check("/a.B/C", &peer("notify-service")).is_err());
     }
 
     #[test]
     fn without_a_table_nothing_is_open_to_anybody_with_a_name() {
         let peer = Peer::Service("order-service".into());
         assert!(Admitted::new(None, Proof::Demanded).check("/a.B/C", &peer).is_err());
-        assert!(Admitted::new(None, Proof::Absent).check("/a.B/C", &Peer::Unproven).is_ok());
+        assert!(Admitted::new(None, Proof::Optional).check("/a.B/C", &Peer::Unproven).is_ok());
     }
 }
