@@ -17,6 +17,9 @@ pub struct ServerConfig {
     pub advertise_host: String,
     /// Port under which other services reach this one; 0 means the port listened on.
     pub advertise_port: u16,
+    /// Port under which the registry's agent reaches `internal_listen` at that host, where it is
+    /// mapped or passed on; 0 means at the address listened on, which then must lead there.
+    pub advertise_internal_port: u16,
     /// Time in which running work may finish after the process was asked to stop.
     pub drain_timeout_ms: u64,
     /// Longest time that one request may take, whatever its caller allows.
@@ -57,6 +60,7 @@ impl Default for ServerConfig {
             internal_listen: any_port,
             advertise_host: String::new(),
             advertise_port: 0,
+            advertise_internal_port: 0,
             drain_timeout_ms: 10_000,
             request_timeout_ms: 10_000,
             max_concurrency: 512,

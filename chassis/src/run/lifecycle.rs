@@ -1,6 +1,6 @@
 //! The stages between the configuration and the last flush.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::advertise::{self, Listening};
 use super::{Endpoint, Host, Service};
-use crate::config::{BaseConfig, DiscoveryConfig, DiscoveryMode, Profile, ServerConfig};
-use crate::discovery::{self, Registration};
+use crate::config::{BaseConfig, DiscoveryConfig, Profile, ServerConfig};
 use crate::failpoint;
 use crate::grpc;
 use crate::http::{self, HttpApp, HttpServerConfig};
@@ -123,7 +123,9 @@ impl Process {
     ) -> anyhow::Result<()> {
         let listener = bind("server.listen", server.listen).await?;
         let public = listener.local_addr()?;
-        let registration = registration(&self.host, (public, internal), server, discovery);
+        let listening = Listening { public, internal };
+        let registration =
+            advertise::registration(self.host.name(), listening, server, discovery)?;
         let mut serving = JoinSet::new();
         let port = self.host.shutdown().part();
         let terms = Serving::of(&self.host, port.clone());
@@ -288,45 +290,6 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} ({key})"))
 }
 
-fn registration(
-    host: &Host,
-    (public, internal): (SocketAddr, SocketAddr),
-    server: &ServerConfig,
-    discovery: &DiscoveryConfig,
-) -> Registration {
-    let advertised = advertised_host(server, public.ip(), discovery);
-    // Not the gRPC port's own protocol: an agent cannot present a certificate.
-    let probed = discovery::Endpoint::new(advertised.clone(), internal.port());
-    let ready_url = format!("http://{probed}/readyz");
-    let port = if server.advertise_port == 0 { public.port() } else { server.advertise_port };
-    let endpoint = discovery::Endpoint::new(advertised, port);
-    Registration::new(host.name(), endpoint, ready_url)
-}
-
-/// Under which host others reach this instance: as configured, else the address listened on,
-/// else (listening on all of them) the one that leads to the registry.
-fn advertised_host(server: &ServerConfig, listened: IpAddr, discovery: &DiscoveryConfig) -> String {
-    if !server.advertise_host.is_empty() {
-        return server.advertise_host.clone();
-    }
-    if !listened.is_unspecified() {
-        return listened.to_string();
-    }
-    let towards = match discovery.mode {
-        DiscoveryMode::Consul => route_to(&discovery.consul_url),
-        DiscoveryMode::Static => None,
-    };
-    towards.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_string()
-}
-
-/// The local address from which `url` is reached. Connecting a datagram socket sends nothing.
-fn route_to(url: &str) -> Option<IpAddr> {
-    let uri: ::http::Uri = url.parse().ok()?;
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    socket.connect((uri.host()?, uri.port_u16().unwrap_or(80))).ok()?;
-    socket.local_addr().ok().map(|address| address.ip())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -339,7 +302,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::config::{RuntimeConfig, TelemetryConfig, TlsConfig};
+    use crate::config::{DiscoveryMode, RuntimeConfig, TelemetryConfig, TlsConfig};
 
     /// What a test sees of the service, and how it holds it up.
     #[derive(Default)]
@@ -582,17 +545,5 @@ mod tests {
         let (process, _asked) = process(&config);
         let error = process.stages::<Sample>(config).await.unwrap_err();
         assert!(error.to_string().contains("server.listen"), "{error:#}");
-    }
-
-    #[test]
-    fn the_advertised_host_is_one_that_others_can_reach() {
-        let mut server = ServerConfig::default();
-        let discovery = DiscoveryConfig::default();
-        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let own = IpAddr::from([10, 0, 0, 7]);
-        assert_eq!(advertised_host(&server, own, &discovery), "10.0.0.7");
-        assert_eq!(advertised_host(&server, any, &discovery), "127.0.0.1");
-        server.advertise_host = "order-service".to_owned();
-        assert_eq!(advertised_host(&server, any, &discovery), "order-service");
     }
 }

@@ -9,6 +9,7 @@
 //!    skips the drain. A background task that panics ends the process the same way, with exit
 //!    code 1.
 
+mod advertise;
 mod healthcheck;
 mod host;
 mod lifecycle;
@@ -131,6 +132,7 @@ fn configure<S: Service>() -> Result<(S::Config, Profile), ConfigError> {
     if !S::FACES_OUTSIDE {
         config.tls().require_for(config.server().listen.ip())?;
     }
+    advertise::check(config.server(), config.discovery())?;
     Ok((config, sources.profile))
 }
 

@@ -1,0 +1,203 @@
+//! Where others reach this instance: callers its public port, the registry's agent its internal
+//! one. Both are worked out from what is listened on, unless the configuration says them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+
+use crate::config::{ConfigError, DiscoveryConfig, DiscoveryMode, ServerConfig};
+use crate::discovery::{Endpoint, Registration};
+
+/// The addresses that a process listens on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listening {
+    /// Of its public port.
+    pub(super) public: SocketAddr,
+    /// Of metrics and probes.
+    pub(super) internal: SocketAddr,
+}
+
+impl Listening {
+    fn configured(server: &ServerConfig) -> Self {
+        Self { public: server.listen, internal: server.internal_listen }
+    }
+}
+
+/// Refuses a configuration with which the agent could not ask this instance whether it is ready:
+/// the agent would take it for dead and forget it, and nothing here would say so.
+pub(super) fn check(server: &ServerConfig, discovery: &DiscoveryConfig) -> Result<(), ConfigError> {
+    probed(Listening::configured(server), server, discovery).map(|_| ())
+}
+
+/// What this instance announces of itself.
+pub(super) fn registration(
+    name: &str,
+    listening: Listening,
+    server: &ServerConfig,
+    discovery: &DiscoveryConfig,
+) -> Result<Registration, ConfigError> {
+    // Not the gRPC port's own protocol: an agent cannot present a certificate.
+    let ready_url = format!("http://{}/readyz", probed(listening, server, discovery)?);
+    let port =
+        if server.advertise_port == 0 { listening.public.port() } else { server.advertise_port };
+    let host = advertised_host(server, listening.public.ip(), discovery);
+    Ok(Registration::new(name, Endpoint::new(host, port), ready_url))
+}
+
+/// Where the agent asks: at the port that is advertised for it, else at the internal address
+/// itself, which (listening on all of them) is that of the public port.
+fn probed(
+    listening: Listening,
+    server: &ServerConfig,
+    discovery: &DiscoveryConfig,
+) -> Result<Endpoint, ConfigError> {
+    let Listening { public, internal } = listening;
+    if server.advertise_internal_port != 0 {
+        let host = advertised_host(server, public.ip(), discovery);
+        return Ok(Endpoint::new(host, server.advertise_internal_port));
+    }
+    if internal.ip().is_unspecified() {
+        let host = advertised_host(server, public.ip(), discovery);
+        return Ok(Endpoint::new(host, internal.port()));
+    }
+    let own = Endpoint::new(internal.ip().to_string(), internal.port());
+    let is_asked = discovery.mode == DiscoveryMode::Consul;
+    if is_asked && own.is_loopback() && !is_here(&discovery.consul_url) {
+        let message = format!(
+            "is {internal}, which only this machine reaches, and the Consul agent that asks there \
+             whether this instance is ready is at {}: listen on an address that leads there, or \
+             set `server.advertise_internal_port`",
+            discovery.consul_url
+        );
+        return Err(ConfigError::value("server.internal_listen", message));
+    }
+    Ok(own)
+}
+
+/// Under which host others reach this instance: as configured, else the address listened on,
+/// else (listening on all of them) the one that leads to the registry.
+fn advertised_host(server: &ServerConfig, listened: IpAddr, discovery: &DiscoveryConfig) -> String {
+    if !server.advertise_host.is_empty() {
+        return server.advertise_host.clone();
+    }
+    if !listened.is_unspecified() {
+        return listened.to_string();
+    }
+    let towards = match discovery.mode {
+        DiscoveryMode::Consul => route_to(&discovery.consul_url).map(|route| route.own),
+        DiscoveryMode::Static => None,
+    };
+    towards.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_string()
+}
+
+/// Whether `url` leads to this machine, by loopback or by one of its other addresses.
+fn is_here(url: &str) -> bool {
+    route_to(url).is_some_and(|route| route.peer.is_loopback() || route.peer == route.own)
+}
+
+/// The two ends of a way.
+struct Route {
+    own: IpAddr,
+    peer: IpAddr,
+}
+
+/// How `url` is reached. Connecting a datagram socket sends nothing.
+fn route_to(url: &str) -> Option<Route> {
+    let uri: http::Uri = url.parse().ok()?;
+    let host = uri.host()?.trim_matches(['[', ']']);
+    let peers = (host, uri.port_u16().unwrap_or(80)).to_socket_addrs().ok()?;
+    peers.into_iter().find_map(|peer| {
+        let any: IpAddr = match peer {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect(peer).ok()?;
+        let own = socket.local_addr().ok()?.ip();
+        Some(Route { own, peer: peer.ip() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An agent on another machine, by an address that is nobody's (RFC 5737).
+    const ELSEWHERE: &str = "http://192.0.2.1:8500";
+
+    fn consul(url: &str) -> DiscoveryConfig {
+        DiscoveryConfig { consul_url: url.to_owned(), ..DiscoveryConfig::default() }
+    }
+
+    fn server(listen: &str, internal: &str) -> ServerConfig {
+        ServerConfig {
+            listen: listen.parse().unwrap(),
+            internal_listen: internal.parse().unwrap(),
+            ..ServerConfig::default()
+        }
+    }
+
+    fn announced(server: &ServerConfig, discovery: &DiscoveryConfig) -> (String, String) {
+        let listening = Listening::configured(server);
+        let made = registration("order-service", listening, server, discovery).unwrap();
+        (made.endpoint.to_string(), made.ready_url)
+    }
+
+    #[test]
+    fn an_internal_port_that_the_agent_cannot_reach_is_refused() {
+        let odd = server("10.0.0.7:50053", "127.0.0.1:9053");
+        let refused = check(&odd, &consul(ELSEWHERE)).unwrap_err().to_string();
+        for part in ["server.internal_listen", "127.0.0.1:9053", ELSEWHERE] {
+            assert!(refused.contains(part), "{refused}");
+        }
+        let named = ServerConfig { advertise_host: "order-service".to_owned(), ..odd.clone() };
+        assert!(check(&named, &consul(ELSEWHERE)).is_err(), "the name does not help");
+        let fixed = DiscoveryConfig { mode: DiscoveryMode::Static, ..consul(ELSEWHERE) };
+        check(&odd, &fixed).unwrap();
+        check(&server("10.0.0.7:50053", "0.0.0.0:9053"), &consul(ELSEWHERE)).unwrap();
+    }
+
+    #[test]
+    fn an_agent_on_the_same_machine_asks_on_loopback() {
+        let server = server("10.0.0.7:50053", "127.0.0.1:9053");
+        for url in ["http://127.0.0.1:8500", "http://localhost:8500"] {
+            let (endpoint, ready_url) = announced(&server, &consul(url));
+            assert_eq!(endpoint, "10.0.0.7:50053");
+            assert_eq!(ready_url, "http://127.0.0.1:9053/readyz");
+        }
+    }
+
+    #[test]
+    fn the_agent_asks_at_the_address_that_is_listened_on() {
+        let both = server("10.0.0.7:50053", "10.1.0.7:9053");
+        assert_eq!(announced(&both, &consul(ELSEWHERE)).1, "http://10.1.0.7:9053/readyz");
+        let mut every = server("0.0.0.0:50053", "0.0.0.0:9053");
+        every.advertise_host = "order-service".to_owned();
+        let (endpoint, ready_url) = announced(&every, &consul(ELSEWHERE));
+        assert_eq!(endpoint, "order-service:50053");
+        assert_eq!(ready_url, "http://order-service:9053/readyz");
+    }
+
+    #[test]
+    fn ports_that_are_mapped_are_said() {
+        let mapped = ServerConfig {
+            advertise_host: "192.0.2.7".to_owned(),
+            advertise_port: 30_053,
+            advertise_internal_port: 30_054,
+            ..server("0.0.0.0:50053", "127.0.0.1:9053")
+        };
+        let (endpoint, ready_url) = announced(&mapped, &consul(ELSEWHERE));
+        assert_eq!(endpoint, "192.0.2.7:30053");
+        assert_eq!(ready_url, "http://192.0.2.7:30054/readyz");
+    }
+
+    #[test]
+    fn the_advertised_host_is_one_that_others_can_reach() {
+        let mut server = ServerConfig::default();
+        let discovery = DiscoveryConfig::default();
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let own = IpAddr::from([10, 0, 0, 7]);
+        assert_eq!(advertised_host(&server, own, &discovery), "10.0.0.7");
+        assert_eq!(advertised_host(&server, any, &discovery), "127.0.0.1");
+        server.advertise_host = "order-service".to_owned();
+        assert_eq!(advertised_host(&server, any, &discovery), "order-service");
+    }
+}
