@@ -89,7 +89,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Seed(args) => seed::run(&args).await,
             Command::Keys(args) => keys::run(&args).await,
             Command::Audit(args) => audit::run(&args).await,
-            Command::Certs(args) => certs::run(&args),
+            Command::Certs(args) => certs::run(&args).await,
             Command::Test(args) => test::run(&args).await,
             Command::Chaos(args) => chaos::run(&args).await,
             Command::Mutants(args) => mutants::run(&args).await,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::interrupted;
+use crate::credentials::Credentials;
 use crate::layout::Layout;
 use crate::local::{
     self, AdministratorAddresses, Choice, LocalAddresses, LocalFleet, Payments, SUPERVISOR,
@@ -44,6 +45,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         return Ok(tell_running(&layout));
     };
     if local::is_running(&layout)? {
+        Credentials::at(&layout.credentials()).renew_if_due()?;
         return Ok(tell_running(&layout));
     }
     let progress = Progress::visible();
@@ -120,7 +122,7 @@ async fn supervise(fleet: &mut LocalFleet) -> Result<()> {
     }
 }
 
-/// A second `up` changes nothing and is no error.
+/// A second `up` changes nothing but certificates that come near their end, and is no error.
 fn tell_running(layout: &Layout) -> ExitCode {
     match LocalAddresses::load(layout) {
         Ok(addresses) => {

@@ -41,7 +41,7 @@ impl Settings {
         let mut variables = vec![
             ("tls", "certificate_path", text(self.credentials.certificate(service.name))),
             ("tls", "key_path", text(self.credentials.key(service.name))),
-            ("tls", "ca_path", text(self.credentials.ca())),
+            ("tls", "ca_path", text(self.credentials.ca(service.name))),
             ("server", "listen", format!("127.0.0.1:{port}")),
             ("server", "internal_listen", format!("127.0.0.1:{internal_port}")),
             ("discovery", "consul_url", self.addresses.consul.clone()),
@@ -58,13 +58,13 @@ impl Settings {
             .filter(|(section, ..)| sections.contains(*section))
             .map(|(section, key, value)| (variable(service, section, key), value));
         let events = if sections.contains("events") {
-            self.credentials.event_variables(service.name)?
+            self.credentials.event_variables(service.name)
         } else {
             Vec::new()
         };
         let prefix = format!("{}__", service.variable);
         let own =
-            own.chain(events.into_iter().map(|(end, value)| (format!("{prefix}{end}"), value)));
+            own.chain(events.into_iter().map(|(end, file)| (format!("{prefix}{end}"), text(file))));
         let extra = self.extra.iter().filter(|(name, _)| {
             // A variable of another service would be refused as unknown only by that service,
             // yet passing it on would hide a typing error in a test.

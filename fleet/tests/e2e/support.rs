@@ -20,7 +20,7 @@ pub(crate) fn identity(fleet: &Fleet, service: &str) -> Result<Option<Arc<Identi
     let config = TlsConfig {
         certificate_path: credentials.certificate(service).display().to_string(),
         key_path: credentials.key(service).display().to_string(),
-        ca_path: credentials.ca().display().to_string(),
+        ca_path: credentials.ca(service).display().to_string(),
         ..TlsConfig::default()
     };
     Ok(Identity::load(service, &config)?)

@@ -27,9 +27,9 @@ impl Program {
         let text = |path: std::path::PathBuf| path.display().to_string();
         program.set("TLS__CERTIFICATE_PATH", &text(credentials.certificate(service.name)));
         program.set("TLS__KEY_PATH", &text(credentials.key(service.name)));
-        program.set("TLS__CA_PATH", &text(credentials.ca()));
-        for (end, value) in credentials.event_variables(service.name)? {
-            program.set(&end, &value);
+        program.set("TLS__CA_PATH", &text(credentials.ca(service.name)));
+        for (end, file) in credentials.event_variables(service.name) {
+            program.set(&end, &text(file));
         }
         if let Some(schema) = service.schema {
             program.set("DATABASE__URL", &format!("mysql://{schema}:{STRONG}@db:3306/{schema}"));

@@ -50,7 +50,7 @@ impl Inside {
         let config = TlsConfig {
             certificate_path: self.credentials.certificate(service).display().to_string(),
             key_path: self.credentials.key(service).display().to_string(),
-            ca_path: self.credentials.ca().display().to_string(),
+            ca_path: self.credentials.ca(service).display().to_string(),
             ..TlsConfig::default()
         };
         Ok(Identity::load(service, &config)?)
@@ -74,7 +74,7 @@ impl Inside {
         who: Option<&Issued>,
         service: &str,
     ) -> Result<tonic::transport::Channel> {
-        let ca = Certificate::from_pem(std::fs::read(self.credentials.ca())?);
+        let ca = Certificate::from_pem(std::fs::read(self.credentials.ca(service))?);
         let mut tls = ClientTlsConfig::new().ca_certificate(ca).domain_name(service);
         if let Some(Issued { certificate, key }) = who {
             tls = tls.identity(tonic::transport::Identity::from_pem(certificate, key));
