@@ -103,8 +103,8 @@ struct Route {
 fn route_to(url: &str) -> Option<Route> {
     let uri: http::Uri = url.parse().ok()?;
     let host = uri.host()?.trim_matches(['[', ']']);
-    let peers = (host, uri.port_u16().unwrap_or(80)).to_socket_addrs().ok()?;
-    peers.into_iter().find_map(|peer| {
+    let mut peers = (host, uri.port_u16().unwrap_or(80)).to_socket_addrs().ok()?;
+    peers.find_map(|peer| {
         let any: IpAddr = match peer {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

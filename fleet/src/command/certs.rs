@@ -53,7 +53,7 @@ async fn keep(credentials: &Credentials) -> Result<()> {
     tokio::pin!(signal);
     loop {
         tokio::select! {
-            name = &mut signal => return name.map(drop),
+            name = &mut signal => return name.map(|_| ()),
             () = tokio::time::sleep(LOOK) => {
                 if let Err(error) = credentials.renew_if_due() {
                     ui::error_line(&format!("the certificates are not renewed: {error:#}"));
