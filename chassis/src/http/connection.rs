@@ -21,11 +21,11 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::frames::FrameMeter;
-use super::heads::HeadScan;
+use super::frames::{FrameLimits, FrameMeter};
 use super::linger::Lingering;
 use super::progress::{Answer, Late, Limits, Progress};
 use super::refusal::{self, Refuse, path_of, to_wire};
+use super::requests::RequestScan;
 use super::unread;
 use super::wire::{Watch, Wire};
 use super::{HttpApp, HttpServerConfig};
@@ -45,7 +45,7 @@ pub(super) struct Port {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     limits: Limits,
-    control_frames: u32,
+    frames: FrameLimits,
 }
 
 /// What one connection is served with.
@@ -73,7 +73,10 @@ impl Port {
             http1: http1_builder(config),
             http2: http2_builder(config),
             limits: Limits { head: config.header_read_timeout, answer: config.answer_timeout },
-            control_frames: config.max_control_frames,
+            frames: FrameLimits {
+                control_frames: config.max_control_frames,
+                streams: config.max_streams,
+            },
         }
     }
 
@@ -112,7 +115,7 @@ impl Port {
 
 impl Talk {
     async fn http1(self, stream: Lingering<TcpStream>, opening: BytesMut) {
-        let watch = Watch::Heads(HeadScan::default(), 0);
+        let watch = Watch::Requests(RequestScan::default());
         let wire = Wire::new(stream, opening, Arc::clone(&self.progress), watch);
         let service = service_fn(|request| self.answer(request));
         let mut connection = self.port.http1.serve_connection(TokioIo::new(wire), service);
@@ -151,7 +154,7 @@ impl Talk {
     }
 
     async fn http2(self, stream: Lingering<TcpStream>, opening: BytesMut) {
-        let watch = Watch::Frames(FrameMeter::new(PREFACE.len(), self.port.control_frames));
+        let watch = Watch::Frames(FrameMeter::new(PREFACE.len(), self.port.frames));
         let wire = Wire::new(stream, opening, Arc::clone(&self.progress), watch);
         let service = service_fn(|request| self.answer(request));
         let connection = self.port.http2.serve_connection(TokioIo::new(wire), service);
@@ -180,7 +183,7 @@ impl Talk {
 
     fn answer(&self, mut request: Request<Incoming>) -> Answering {
         let work = self.progress.begin();
-        if self.progress.take_doubt() {
+        if work.is_doubtful() {
             let response =
                 refusal::refuse(self.port.refuse, StatusCode::BAD_REQUEST, request.uri().path());
             let response = response.map(|body| work.answer(Body::from(body)));

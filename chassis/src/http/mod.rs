@@ -4,15 +4,19 @@
 //! and leaves Nagle's algorithm on; hence the loop here. It bounds what a peer can hold (places,
 //! time, memory) before there is a request, and gives what hyper refuses a body.
 
+mod bodies;
 mod connection;
 mod frames;
 mod heads;
 mod internal;
 mod linger;
+mod pieces;
 mod places;
 mod progress;
 mod refusal;
+mod requests;
 mod serve;
+mod streams;
 mod unread;
 mod wire;
 
@@ -66,7 +70,7 @@ pub struct HttpServerConfig {
     /// Time in which a client must have sent the head of a request, counted from the end of the
     /// answer before it. A connection on which nothing is asked ends after the same time.
     pub header_read_timeout: Duration,
-    /// Time in which a client must have taken an answer.
+    /// Time in which a client must have taken an answer, on HTTP/2 to the end of its stream.
     pub answer_timeout: Duration,
     /// Largest head of a request; at least 8 KiB.
     pub max_header_bytes: u32,

@@ -11,9 +11,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
+use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use super::pieces::Pieces;
 
 /// Why a connection is ended from this side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +53,12 @@ struct State {
     answers: BTreeMap<u64, Instant>,
     /// Since when an answer that has ended waits to leave.
     unflushed: Option<Instant>,
+    /// Since when the oldest stream that has not ended on the wire is being answered.
+    streaming: Option<Instant>,
     quiet_since: Instant,
     is_flooded: bool,
-    /// Whether the head that is being read can be understood in two ways.
-    is_doubtful: bool,
+    /// The first request whose head can be understood in two ways.
+    doubtful_from: Option<u64>,
 }
 
 impl Progress {
@@ -63,9 +68,10 @@ impl Progress {
             working: 0,
             answers: BTreeMap::new(),
             unflushed: None,
+            streaming: None,
             quiet_since: Instant::now(),
             is_flooded: false,
-            is_doubtful: false,
+            doubtful_from: None,
         };
         Arc::new(Self { state: Mutex::new(state), alarm: Notify::new() })
     }
@@ -96,17 +102,23 @@ impl Progress {
 
     /// Everything that was written has left.
     pub(super) fn flushed(&self) {
-        self.state().unflushed = None;
+        let mut state = self.state();
+        if state.unflushed.take().is_some() {
+            state.rest();
+        }
     }
 
-    /// The head that is being read can be understood in two ways.
-    pub(super) fn doubt(&self) {
-        self.state().is_doubtful = true;
+    /// Since when the oldest answer of HTTP/2 whose end has not left is being given.
+    pub(super) fn stream(&self, since: Option<Instant>) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.streaming, since).is_some() && since.is_none() {
+            state.rest();
+        }
     }
 
-    /// Whether the head that was just read could be understood in two ways.
-    pub(super) fn take_doubt(&self) -> bool {
-        std::mem::take(&mut self.state().is_doubtful)
+    /// The request of this number can be understood in two ways.
+    pub(super) fn doubt(&self, number: u64) {
+        self.state().doubtful_from = Some(number);
     }
 
     /// The peer sends more control frames than any client needs.
@@ -119,8 +131,10 @@ impl Progress {
     pub(super) async fn overdue(&self, limits: Limits) -> Late {
         loop {
             let (due, _) = self.state().due(limits);
+            // An answer that begins meanwhile may be due before.
+            let look = due.min(Instant::now() + limits.answer);
             tokio::select! {
-                () = tokio::time::sleep_until(due) => {}
+                () = tokio::time::sleep_until(look) => {}
                 () = self.alarm.notified() => {}
             }
             let state = self.state();
@@ -139,11 +153,19 @@ impl Progress {
 impl State {
     /// When the next limit is passed and which one; without one, when to look again.
     fn due(&self, limits: Limits) -> (Instant, Option<Late>) {
-        let oldest = self.answers.values().copied().chain(self.unflushed).min();
+        let waiting = self.unflushed.into_iter().chain(self.streaming);
+        let oldest = self.answers.values().copied().chain(waiting).min();
         match oldest {
             Some(since) => (since + limits.answer, Some(Late::Answer)),
             None if self.working == 0 => (self.quiet_since + limits.head, Some(Late::Head)),
             None => (Instant::now() + limits.head, None),
+        }
+    }
+
+    /// The time for the next head begins, if nothing is worked on.
+    fn rest(&mut self) {
+        if self.working == 0 {
+            self.quiet_since = Instant::now();
         }
     }
 }
@@ -155,10 +177,15 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Whether the request can be understood in two ways, or comes after one that can.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.progress.state().doubtful_from.is_some_and(|first| first <= self.number)
+    }
+
     /// From now on the peer has its answer to take, which carries this on.
     pub(super) fn answer(self, body: Body) -> Answer {
         self.progress.state().answers.insert(self.number, Instant::now());
-        Answer { body, _work: self }
+        Answer { body: Pieces::new(body), _work: self }
     }
 }
 
@@ -169,20 +196,18 @@ impl Drop for Work {
         if let Some(since) = state.answers.remove(&self.number) {
             state.unflushed.get_or_insert(since);
         }
-        if state.working == 0 {
-            state.quiet_since = Instant::now();
-        }
+        state.rest();
     }
 }
 
 /// The body of an answer; its end is the end of the work.
 pub(super) struct Answer {
-    body: Body,
+    body: Pieces,
     _work: Work,
 }
 
 impl HttpBody for Answer {
-    type Data = bytes::Bytes;
+    type Data = Bytes;
     type Error = axum::Error;
 
     fn poll_frame(
@@ -238,6 +263,31 @@ mod tests {
         drop(answer);
         let (late, _) = elapsed(&progress).await;
         assert_eq!(late, Late::Answer, "ended, and still not on its way");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_for_the_next_head_begins_when_the_answer_has_left() {
+        let progress = Progress::new();
+        drop(progress.begin().answer(Body::empty()));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        progress.flushed();
+        progress.flushed();
+        assert_eq!(elapsed(&progress).await, (Late::Head, 10));
+        drop(progress.begin().answer(Body::empty()));
+        progress.stream(Some(Instant::now()));
+        progress.flushed();
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert_eq!(elapsed(&progress).await, (Late::Answer, 10), "a stream has not ended");
+        progress.stream(None);
+        assert_eq!(elapsed(&progress).await, (Late::Head, 10));
+    }
+
+    #[test]
+    fn a_request_is_doubtful_by_its_number() {
+        let progress = Progress::new();
+        progress.doubt(2);
+        let requests = [progress.begin(), progress.begin(), progress.begin()];
+        assert_eq!(requests.map(|request| request.is_doubtful()), [false, true, true]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,10 @@
 //! The stream of one connection as hyper sees it.
 //!
-//! Beside carrying bytes it does two things that hyper has no hook for. It reads along, for heads of
-//! doubtful meaning and for floods of frames. And on HTTP/1 it keeps back what hyper says of its own
-//! accord, a bare status without a word to what it cannot parse: a server speaks only when it is
-//! asked, so bytes that are written while the connection is quiet are just that. The
-//! [`connection`](super::connection) then says it properly.
+//! Beside carrying bytes it does two things that hyper has no hook for. It reads along, for requests
+//! of doubtful meaning, for floods of frames, and for answers that do not leave. And on HTTP/1 it
+//! keeps back what hyper says of its own accord, a bare status without a word to what it cannot
+//! parse: a server speaks only when it is asked, so bytes that are written while the connection is
+//! quiet are just that. The [`connection`](super::connection) then says it properly.
 
 use std::io;
 use std::pin::Pin;
@@ -15,14 +15,14 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::FrameMeter;
-use super::heads::HeadScan;
 use super::linger::Lingering;
 use super::progress::Progress;
+use super::requests::RequestScan;
 
-/// What is looked for in the bytes of the peer.
+/// What is looked for in the bytes.
 pub(super) enum Watch {
-    /// HTTP/1: the heads. The number is that of the requests before the one that is looked at.
-    Heads(HeadScan, u64),
+    /// HTTP/1: the requests.
+    Requests(RequestScan),
     /// HTTP/2: the frames.
     Frames(FrameMeter),
 }
@@ -53,8 +53,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// request it was said to; empty if that is not known.
     pub(super) fn into_parts(self) -> (Lingering<S>, Option<Vec<u8>>) {
         let head = match &self.watch {
-            Watch::Heads(scan, before) if *before == self.progress.begun() => scan.first_line(),
-            _ => &[],
+            Watch::Requests(scan) => scan.first_line(self.progress.begun() + 1),
+            Watch::Frames(_) => &[],
         };
         let head = self.is_silenced.then(|| head.to_vec());
         (self.stream, head)
@@ -62,35 +62,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Whether what is written now was not asked for. If so, it goes nowhere.
     fn keeps_back(&mut self) -> bool {
-        let is_unasked = matches!(self.watch, Watch::Heads(..)) && self.progress.is_quiet();
+        let is_unasked = matches!(self.watch, Watch::Requests(_)) && self.progress.is_quiet();
         self.is_silenced |= is_unasked;
         is_unasked
     }
 
+    /// Looks at what was read.
     fn inspect(&mut self, bytes: &[u8]) {
         match &mut self.watch {
-            Watch::Heads(scan, before) => {
-                // What comes while a request is worked on is its body, or comes too early; the
-                // parser then decides alone.
-                if !self.progress.is_quiet() {
-                    return;
-                }
-                let begun = self.progress.begun();
-                if *before != begun {
-                    (*scan, *before) = (HeadScan::default(), begun);
-                }
-                scan.take(bytes);
-                if scan.is_doubtful() {
-                    self.progress.doubt();
+            Watch::Requests(scan) => {
+                scan.take(bytes, self.progress.begun());
+                if let Some(number) = scan.doubtful() {
+                    self.progress.doubt(number);
                 }
             }
             Watch::Frames(meter) => {
-                if !meter.take(bytes) {
+                if !meter.hear(bytes) {
                     self.is_deaf = true;
                     self.progress.flood();
                 }
+                // The peer may have taken back what it asked for.
+                self.progress.stream(meter.oldest_answer());
             }
         }
+    }
+
+    /// Looks at what was written: the first `count` bytes of these slices.
+    fn account<'b>(&mut self, slices: impl Iterator<Item = &'b [u8]>, mut count: usize) {
+        let Watch::Frames(meter) = &mut self.watch else { return };
+        for slice in slices {
+            let written = &slice[..count.min(slice.len())];
+            meter.say(written);
+            count -= written.len();
+        }
+        self.progress.stream(meter.oldest_answer());
     }
 
     fn poll_take(
@@ -133,7 +138,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if self.keeps_back() {
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.account(std::iter::once(bytes), count);
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -154,7 +161,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if self.keeps_back() {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        self.account(slices.iter().map(|slice| &**slice), count);
+        Poll::Ready(Ok(count))
     }
 
     fn is_write_vectored(&self) -> bool {

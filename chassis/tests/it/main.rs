@@ -8,6 +8,7 @@
     reason = "what helpers of tests cannot do is a failed test, and their tasks end with it"
 )]
 
+mod answers;
 mod calls;
 mod certificates;
 mod consul;

@@ -211,6 +211,38 @@ async fn a_body_of_doubtful_length_is_refused_and_the_connection_closed() {
     assert!(!gateway.fleet.has_calls(), "the request behind it never ran");
 }
 
+/// Where a head begins is known although requests are sent ahead, whole or in pieces.
+#[tokio::test]
+async fn requests_that_are_sent_ahead_are_told_apart_wherever_they_are_cut() {
+    let gateway = Gateway::unlimited().await;
+    let port = Port::open(&gateway).await;
+    let post = format!("POST {LOGIN} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n");
+    // In a head, a line break alone would be doubtful.
+    let body = "{\"email\":\"a\",\n\"password\":\"b\"}\n\n";
+    let length = body.len();
+    let sized = format!("{post}content-length: {length}\r\n\r\n{body}");
+    let chunks = format!("{length:x};x=y\r\n{body}\r\n0\r\nz: content-length\r\n\r\n");
+    let chunked = format!("{post}transfer-encoding: chunked\r\n\r\n{chunks}");
+    let doubtful =
+        format!("{post}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+    let last = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned();
+    for (sent, expected) in [
+        ([&*sized, &chunked, &last].concat(), [200, 200, 200]),
+        ([&*sized, &chunked, &doubtful, &last].concat(), [200, 200, 400]),
+        ([&*chunked, &sized, &doubtful, &last].concat(), [200, 200, 400]),
+    ] {
+        for cut in 0..sent.len() {
+            let answers = port.exchange_cut(&sent, cut).await;
+            let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+            assert_eq!(statuses, expected, "cut at {cut}: {sent}");
+            if expected[2] == 400 {
+                assert_eq!(answers[2].code(LOGIN), "REQUEST_MALFORMED");
+            }
+            assert_eq!(gateway.fleet.take_rpcs(), ["Login", "Login"], "cut at {cut}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_request_names_one_host() {
     let gateway = Gateway::start().await;

@@ -36,6 +36,12 @@ impl Port {
         exchange(self.address, bytes).await
     }
 
+    /// As above, with a chance for the gateway to read the bytes before `cut` first.
+    pub(crate) async fn exchange_cut(&self, bytes: &str, cut: usize) -> Vec<Message> {
+        let (first, second) = bytes.as_bytes().split_at(cut);
+        exchange_pieces(self.address, &[first, second]).await
+    }
+
     /// The one answer to these bytes.
     pub(crate) async fn answer(&self, bytes: impl AsRef<[u8]>) -> Message {
         let mut messages = self.exchange(bytes).await;
@@ -46,10 +52,21 @@ impl Port {
 
 /// Sends these bytes to `address`, and reads until the other side closes.
 pub(crate) async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<Message> {
+    exchange_pieces(address, &[bytes.as_ref()]).await
+}
+
+async fn exchange_pieces(address: SocketAddr, pieces: &[&[u8]]) -> Vec<Message> {
     let talking = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        // Who refuses early may close before everything is sent.
-        let _ = stream.write_all(bytes.as_ref()).await;
+        stream.set_nodelay(true).unwrap();
+        for piece in pieces {
+            // Who refuses early may close before everything is sent.
+            let _ = stream.write_all(piece).await;
+            // The other side reads when this one has nothing to do.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+        }
         let mut said = Vec::new();
         let _ = stream.read_to_end(&mut said).await;
         said
