@@ -25,7 +25,7 @@ use crate::middleware::bodies::Bodies;
 use crate::middleware::client_address::is_trusted;
 use crate::middleware::host::{self, Hosts};
 use crate::middleware::trace::{RouteMetrics, trace};
-use crate::middleware::{cors, problems, security};
+use crate::middleware::{compression, cors, problems, security};
 use crate::state::Gateway;
 use crate::{api, openapi, refusal};
 
@@ -123,6 +123,8 @@ fn layered(router: Router, config: &Config) -> anyhow::Result<Router> {
         .layer(from_fn(security::secure))
         // Answers preflights, which carry no token and must not count against any budget.
         .option_layer(cors::layer(&config.cors)?)
+        // Outside the compression, whose work it ends before a client could be slow with it.
+        .layer(from_fn(compression::finish))
         // Outside the problems, so that they are compressed too.
         .layer(CompressionLayer::new())
         // Gives every refusal from further inside its one form.

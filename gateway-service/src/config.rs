@@ -78,7 +78,14 @@ impl BaseConfig for Config {
     }
 
     fn validate(&self, _: Profile) -> Result<(), ConfigError> {
-        self.revocations.validate()
+        self.revocations.validate()?;
+        // A call that had less time than connecting may take says nothing about the instance, and one
+        // that hangs would be asked again and again.
+        if self.revocations.timeout_ms < self.upstream.connect_timeout_ms {
+            let reason = "must be at least `upstream.connect_timeout_ms`";
+            return Err(ConfigError::value("revocations.timeout_ms", reason));
+        }
+        Ok(())
     }
 }
 
@@ -165,6 +172,8 @@ pub struct RateLimitConfig {
     pub register: QuotaConfig,
     /// Orders and payments.
     pub payment: QuotaConfig,
+    /// The pages and files of the documentation.
+    pub docs: QuotaConfig,
     /// Everything that comes from one address, whoever asks; on top of the others.
     pub address: QuotaConfig,
 }
@@ -179,6 +188,7 @@ impl Default for RateLimitConfig {
             refresh: QuotaConfig::new(300, 60, 1),
             register: QuotaConfig::new(30, 60, 1),
             payment: QuotaConfig::new(120, 60, 1),
+            docs: QuotaConfig::new(120, 60, 10),
             address: QuotaConfig::new(60_000, 60, 600),
         }
     }

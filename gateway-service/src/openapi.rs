@@ -180,11 +180,10 @@ fn codes_of_route(route: &Route, path: &str, operation: &Operation) -> BTreeSet<
         codes::HOST_INVALID.reason,
     ]);
     if route.class.is_some() {
-        all.extend([
-            codes::RATE_LIMITED.reason,
-            codes::UPSTREAM_INVALID.reason,
-            fleet::DEADLINE_EXCEEDED.reason,
-        ]);
+        all.insert(codes::RATE_LIMITED.reason);
+    }
+    if !route.is_local {
+        all.extend([codes::UPSTREAM_INVALID.reason, fleet::DEADLINE_EXCEEDED.reason]);
     }
     // An operation that takes no body says so to whoever sends one.
     let with_body = [http::Method::POST, http::Method::PUT, http::Method::PATCH];

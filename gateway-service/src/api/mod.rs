@@ -23,7 +23,7 @@ mod wire;
 pub(crate) use route::Route;
 use utoipa_axum::routes;
 
-use crate::limit::Class::{Login, Payment, Refresh, Register};
+use crate::limit::Class::{Docs, Login, Payment, Refresh, Register};
 
 /// Every route, in the order of the documentation.
 pub(crate) fn table() -> Vec<Route> {
@@ -135,11 +135,17 @@ fn outside_the_api() -> Vec<Route> {
     vec![
         Route::open(routes!(probes::livez)).served_locally(),
         Route::open(routes!(probes::readyz)).served_locally(),
-        Route::open(routes!(docs::document)).served_locally(),
-        Route::open(routes!(docs::page)).served_locally(),
-        Route::open(routes!(docs::index)).served_locally(),
-        Route::open(routes!(docs::file)).served_locally().answers(&["ROUTE_NOT_FOUND"]),
-        Route::open(routes!(docs::errors)).served_locally(),
-        Route::open(routes!(docs::error)).served_locally().answers(&["ERROR_PAGE_NOT_FOUND"]),
+        Route::open(routes!(docs::document)).served_locally().counts(Docs),
+        Route::open(routes!(docs::page)).served_locally().counts(Docs),
+        Route::open(routes!(docs::index)).served_locally().counts(Docs),
+        Route::open(routes!(docs::file))
+            .served_locally()
+            .counts(Docs)
+            .answers(&["ROUTE_NOT_FOUND"]),
+        Route::open(routes!(docs::errors)).served_locally().counts(Docs),
+        Route::open(routes!(docs::error))
+            .served_locally()
+            .counts(Docs)
+            .answers(&["ERROR_PAGE_NOT_FOUND"]),
     ]
 }

@@ -23,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) access: Access,
     /// `None`: not limited, because the answer costs next to nothing and must always come.
     pub(crate) class: Option<Class>,
+    /// Whether the gateway answers without any service.
+    pub(crate) is_local: bool,
     /// Codes beyond those that follow from the operation's form.
     pub(crate) codes: &'static [&'static str],
     /// Whether the body is JSON that the gateway itself reads.
@@ -60,6 +62,7 @@ impl Route {
         Self {
             access,
             class: Some(Class::Default),
+            is_local: false,
             codes: &[],
             has_strict_body: true,
             schemas,
@@ -73,9 +76,9 @@ impl Route {
         Self { class: Some(class), ..self }
     }
 
-    /// Is answered by the gateway alone and not limited.
+    /// Is answered by the gateway alone, and not limited unless it counts against a class.
     pub(super) fn served_locally(self) -> Self {
-        Self { class: None, ..self }
+        Self { class: None, is_local: true, ..self }
     }
 
     /// Passes its body on unread.

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
+use super::local::LocalBudgets;
 use super::{Decision, Grant, Key, PermitStore, Quota, Unused};
 
 /// What this process holds of one caller's budget.
@@ -110,17 +111,35 @@ impl SharedBudgets {
         Self { store, leases, breaker: Breaker::new(pause) }
     }
 
-    /// Takes one request from the budget of `key`; `None` while the store does not answer.
-    pub(super) async fn take(&self, key: Key, quota: &Quota) -> Option<Decision> {
+    /// Takes one request from the budget of `key`, here and in what this process counts `alone`;
+    /// `None`, and nothing taken, while the store does not answer.
+    pub(super) async fn take(
+        &self,
+        key: Key,
+        quota: &Quota,
+        alone: &LocalBudgets,
+    ) -> Option<Decision> {
         let lease = self.leases.get_with(key, || Arc::new(Mutex::new(Lease::new(Instant::now()))));
         // Held across the call, so that one request of a caller refills for all of them.
         let mut lease = lease.lock().await;
-        if let Some(decision) = lease.decide(Instant::now()) {
-            return Some(decision);
-        }
         let asked = Instant::now();
-        let grant = self.ask(&key, quota, lease.unused()).await?;
-        Some(lease.refill(grant, asked))
+        let together = match lease.decide(asked) {
+            Some(decision) => decision,
+            None => {
+                let grant = self.ask(&key, quota, lease.unused()).await?;
+                lease.refill(grant, asked)
+            }
+        };
+        let now = Instant::now();
+        if !together.is_allowed {
+            return Some(together.and(alone.look(key, quota, now)));
+        }
+        let own = alone.take(key, quota, now);
+        if !own.is_allowed {
+            // Nobody has used it.
+            lease.permits += 1;
+        }
+        Some(together.and(own))
     }
 
     async fn ask(&self, key: &Key, quota: &Quota, unused: Option<Unused>) -> Option<Grant> {
@@ -246,7 +265,7 @@ mod tests {
         let (limiter, _) = limiter(1_200);
         let decision = limiter.take(key()).await;
         assert_eq!(decision.remaining, 1_199);
-        assert!(decision.reset <= Duration::from_mins(1));
+        assert!(decision.reset <= Duration::from_secs(63), "a window and a span");
     }
 
     #[tokio::test(start_paused = true)]
@@ -266,6 +285,42 @@ mod tests {
         store.is_down.store(true, Ordering::SeqCst);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(allowed(&limiter, 2_000).await, 0, "it has let the whole budget through");
+    }
+
+    /// A store that comes back without its memory would give a third budget in one window: each
+    /// process has let its own through already.
+    #[tokio::test(start_paused = true)]
+    async fn two_processes_let_twice_the_budget_through_whatever_the_store_forgets() {
+        let (one, store) = limiter(1_200);
+        let other = Limiter::new(&RateLimitConfig::default(), Some(store.clone()));
+        let pause = Duration::from_secs(1);
+        let mut sum = allowed(&one, 500).await + allowed(&other, 500).await;
+        store.is_down.store(true, Ordering::SeqCst);
+        tokio::time::advance(pause).await;
+        sum += allowed(&one, 2_000).await + allowed(&other, 2_000).await;
+        assert_eq!(sum, 2_400);
+        store.is_down.store(false, Ordering::SeqCst);
+        store.permits.store(1_200, Ordering::SeqCst);
+        tokio::time::advance(pause).await;
+        let calls = store.calls.load(Ordering::SeqCst);
+        sum += allowed(&one, 2_000).await + allowed(&other, 2_000).await;
+        assert_eq!(sum, 2_400, "within one window");
+        let calls = store.calls.load(Ordering::SeqCst) - calls;
+        assert!(calls <= 4, "refusals cost no call each: {calls}");
+        tokio::time::advance(Duration::from_secs(63)).await;
+        let next = allowed(&one, 2_000).await + allowed(&other, 2_000).await;
+        assert_eq!(next, 1_200, "and then they share one again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_forgets_without_a_word_gives_nobody_more() {
+        let (limiter, store) = limiter(1_200);
+        assert_eq!(allowed(&limiter, 1_300).await, 1_200);
+        store.permits.store(1_200, Ordering::SeqCst);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let decision = limiter.take(key()).await;
+        assert!(!decision.is_allowed);
+        assert!(decision.retry_after > Duration::from_secs(1), "the longer of the two waits");
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,29 +41,19 @@ impl LocalBudgets {
     pub(super) fn take(&self, key: Key, quota: &Quota, now: Instant) -> Decision {
         let now_us = self.micros(now);
         self.with(key, quota, now_us, |window| {
-            let left = quota.requests.saturating_sub(window.used());
-            if left > 0 {
-                window.add();
+            if window.used() >= quota.requests {
+                return window.describe(quota, now_us);
             }
-            let until = |span: u64| {
-                let passes = (span + SPANS + 1) * quota.span_us();
-                Duration::from_micros(passes.saturating_sub(now_us))
-            };
-            Decision {
-                is_allowed: left > 0,
-                remaining: left.saturating_sub(1),
-                reset: window.spans().next_back().map_or(Duration::ZERO, until),
-                retry_after: match window.spans().next() {
-                    Some(oldest) if left == 0 => until(oldest),
-                    _ => Duration::ZERO,
-                },
-            }
+            window.add();
+            let left = window.describe(quota, now_us);
+            Decision { is_allowed: true, retry_after: Duration::ZERO, ..left }
         })
     }
 
-    /// Counts a request that was allowed elsewhere.
-    pub(super) fn note(&self, key: Key, quota: &Quota, now: Instant) {
-        self.with(key, quota, self.micros(now), Window::add);
+    /// What would be said about one more request from the budget of `key`.
+    pub(super) fn look(&self, key: Key, quota: &Quota, now: Instant) -> Decision {
+        let now_us = self.micros(now);
+        self.with(key, quota, now_us, |window| window.describe(quota, now_us))
     }
 
     fn with<T>(
@@ -107,6 +97,24 @@ impl Window {
 
     fn used(&self) -> u32 {
         self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// What is left of the budget, and when there is more.
+    fn describe(&self, quota: &Quota, now_us: u64) -> Decision {
+        let remaining = quota.requests.saturating_sub(self.used());
+        let until = |span: u64| {
+            let passes = (span + SPANS + 1) * quota.span_us();
+            Duration::from_micros(passes.saturating_sub(now_us))
+        };
+        Decision {
+            is_allowed: remaining > 0,
+            remaining,
+            reset: self.spans().next_back().map_or(Duration::ZERO, until),
+            retry_after: match self.spans().next() {
+                Some(oldest) if remaining == 0 => until(oldest),
+                _ => Duration::ZERO,
+            },
+        }
     }
 
     /// The spans with requests, the oldest first.
@@ -189,12 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_allowed_elsewhere_counts() {
+    fn looking_takes_nothing() {
         let budgets = budgets();
         let now = Instant::now();
-        (0..60).for_each(|_| budgets.note(key(1), &QUOTA, now));
-        let served = (0..100).filter(|_| budgets.take(key(1), &QUOTA, now).is_allowed).count();
-        assert_eq!(served, 40);
+        for _ in 0..200 {
+            assert_eq!(budgets.look(key(1), &QUOTA, now).remaining, 100);
+        }
+        let served = (0..200).filter(|_| budgets.take(key(1), &QUOTA, now).is_allowed).count();
+        assert_eq!(served, 100);
+        let refused = budgets.take(key(1), &QUOTA, now);
+        assert_eq!(budgets.look(key(1), &QUOTA, now), refused);
     }
 
     #[test]

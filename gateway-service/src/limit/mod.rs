@@ -10,9 +10,10 @@
 //! in, and what is left of it is given back with the next one; so leases do not exceed the budget
 //! either, whatever their size and however many gateways there are.
 //!
-//! Without an answer from Redis each process counts alone, and goes on from what it has let through
-//! itself. With Redis gone in the middle of a window, two gateways together therefore let at most
-//! twice the budget through, and `n` of them `n` times.
+//! Each process also counts what it lets through itself, and never exceeds the budget by its own
+//! count, whatever Redis says. So when Redis does not answer the process goes on from there, and a
+//! Redis that comes back without its memory gives nobody a second budget: in any window two gateways
+//! together let at most twice the budget through, and `n` of them `n` times.
 
 mod breaker;
 mod lease;
@@ -45,6 +46,8 @@ pub enum Class {
     Register,
     /// Orders and payments.
     Payment,
+    /// The documentation: few requests, and long answers.
+    Docs,
     /// Everything that comes from one address, whoever asks for it.
     Address,
 }
@@ -58,6 +61,7 @@ impl Class {
             Self::Refresh => "refresh",
             Self::Register => "register",
             Self::Payment => "payment",
+            Self::Docs => "docs",
             Self::Address => "address",
         }
     }
@@ -126,6 +130,18 @@ pub struct Decision {
     pub retry_after: Duration,
 }
 
+impl Decision {
+    /// Both decisions in one, of which the stricter counts.
+    fn and(self, other: Self) -> Self {
+        Self {
+            is_allowed: self.is_allowed && other.is_allowed,
+            remaining: self.remaining.min(other.remaining),
+            reset: self.reset.max(other.reset),
+            retry_after: self.retry_after.max(other.retry_after),
+        }
+    }
+}
+
 /// Permits that were granted and not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unused {
@@ -177,6 +193,7 @@ pub struct Limiter {
     refresh: Quota,
     register: Quota,
     payment: Quota,
+    docs: Quota,
     address: Quota,
     local: local::LocalBudgets,
     shared: Option<lease::SharedBudgets>,
@@ -191,9 +208,10 @@ impl Limiter {
             &config.refresh,
             &config.register,
             &config.payment,
+            &config.docs,
             &config.address,
         ];
-        let [default, login, refresh, register, payment, address] = quotas.map(Quota::new);
+        let [default, login, refresh, register, payment, docs, address] = quotas.map(Quota::new);
         let longest = quotas.map(|quota| quota.window_s.get()).into_iter().max().unwrap_or(1);
         // A window, and the span that is forgotten late.
         let idle = Duration::from_secs(u64::from(longest)).mul_f64(1.1);
@@ -204,6 +222,7 @@ impl Limiter {
             refresh,
             register,
             payment,
+            docs,
             address,
             local: local::LocalBudgets::new(config.key_capacity, idle),
             shared: store
@@ -219,6 +238,7 @@ impl Limiter {
             Class::Refresh => &self.refresh,
             Class::Register => &self.register,
             Class::Payment => &self.payment,
+            Class::Docs => &self.docs,
             Class::Address => &self.address,
         }
     }
@@ -227,12 +247,8 @@ impl Limiter {
     pub async fn take(&self, key: Key) -> Decision {
         let quota = self.quota(key.class);
         if let Some(shared) = &self.shared
-            && let Some(decision) = shared.take(key, quota).await
+            && let Some(decision) = shared.take(key, quota, &self.local).await
         {
-            if decision.is_allowed {
-                // Should the store fail, this process goes on from here.
-                self.local.note(key, quota, Instant::now());
-            }
             return decision;
         }
         self.local.take(key, quota, Instant::now())

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod authn;
 pub mod bodies;
 pub mod client_address;
+pub mod compression;
 pub mod cors;
 pub mod guard;
 pub mod host;

@@ -41,7 +41,7 @@ async fn the_documentation_page_loads_everything_from_the_gateway() {
 
 #[tokio::test]
 async fn every_code_has_a_page_in_two_forms() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::unlimited().await;
     let index = gateway.ask(Ask::get("/docs/errors")).await;
     let html = gateway.ask(Ask::get("/docs/errors").header("accept", "text/html,*/*")).await;
     for page in proto::errors::PAGES {

@@ -50,7 +50,7 @@ impl Gateway {
 
     /// Starts with quotas that no test uses up.
     pub(crate) async fn unlimited() -> Self {
-        let quotas = ["DEFAULT", "LOGIN", "REFRESH", "REGISTER", "PAYMENT", "ADDRESS"];
+        let quotas = ["DEFAULT", "LOGIN", "REFRESH", "REGISTER", "PAYMENT", "DOCS", "ADDRESS"];
         let quotas = quotas.map(|class| format!("RATE_LIMITS__{class}__REQUESTS"));
         let settings: Vec<_> = quotas.iter().map(|key| (key.as_str(), "1000000")).collect();
         Self::with(&settings).await

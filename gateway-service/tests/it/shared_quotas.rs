@@ -233,6 +233,10 @@ async fn without_redis_two_gateways_let_twice_the_quota_through_at_most() {
     }
     let alone = logins([&one, &other], 100).await;
     assert_eq!(alone, 24, "20 at each of the two, less the 8 that each has let through");
+    for store in [&first, &second] {
+        store.is_away.store(false, Ordering::SeqCst);
+    }
+    assert_eq!(logins([&one, &other], 100).await, 0, "each has let its own through");
 }
 
 /// A window that is short enough to pass: what is used of a lease counts where it was used, and

@@ -174,10 +174,10 @@ const OPERATORS: &[Line] = &[
 const LOCAL: &[Line] = &[
     (Anyone, "GET /livez", 200, "", "", ""),
     (Anyone, "GET /readyz", 200, "", "", ""),
-    (Anyone, "GET /openapi.json", 200, "", "", ""),
-    (Anyone, "GET /docs", 308, "", "", ""),
-    (Anyone, "GET /docs/", 200, "", "", ""),
-    (Anyone, "GET /docs/{file}", 200, "", "", ""),
-    (Anyone, "GET /docs/errors", 200, "", "", ""),
-    (Anyone, "GET /docs/errors/{code}", 200, "", "", ""),
+    (Anyone, "GET /openapi.json", 200, "", "docs", ""),
+    (Anyone, "GET /docs", 308, "", "docs", ""),
+    (Anyone, "GET /docs/", 200, "", "docs", ""),
+    (Anyone, "GET /docs/{file}", 200, "", "docs", ""),
+    (Anyone, "GET /docs/errors", 200, "", "docs", ""),
+    (Anyone, "GET /docs/errors/{code}", 200, "", "docs", ""),
 ];

@@ -2,46 +2,80 @@
 //! is served by the gateway itself; no page loads anything from elsewhere.
 
 mod markdown;
+mod prepared;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use utoipa_swagger_ui::Config;
 
+use self::prepared::{CACHED, Prepared};
 use super::extract::PathText;
 use crate::error::{ApiError, codes};
 use crate::openapi;
 
-type Headers<const N: usize> = [(HeaderName, &'static str); N];
+type Headers<const N: usize> = [(HeaderName, HeaderValue); N];
 
 /// What the docs page needs: its own files, styles set by its scripts, and the API to try out.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'",
+);
 
 /// The pages of the codes need their style sheet and nothing else.
-const TEXT_POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+const TEXT_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
 
-/// Documentation changes with a release only.
-const CACHED: (HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=300");
+/// The page, and the files that it loads.
+const FILES: [&str; 8] = [
+    "index.html",
+    "index.css",
+    "swagger-ui.css",
+    "swagger-ui-bundle.js",
+    "swagger-ui-standalone-preset.js",
+    "swagger-initializer.js",
+    "favicon-16x16.png",
+    "favicon-32x32.png",
+];
 
-const STYLE: &str = include_str!("style.css");
-
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(openapi::text()));
-
-static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    Arc::new(Config::from("/openapi.json").validator_url("none").deep_linking(true))
+static DOCUMENT: LazyLock<Prepared> = LazyLock::new(|| {
+    Prepared::new(HeaderValue::from_static("application/json"), openapi::text().into())
 });
+
+/// The style sheet of the pages of the codes.
+static STYLE: LazyLock<Prepared> = LazyLock::new(|| {
+    let style = include_bytes!("style.css");
+    let kind = HeaderValue::from_static("text/css; charset=utf-8");
+    Prepared::new(kind, Bytes::from_static(style))
+});
+
+static PAGE: LazyLock<BTreeMap<&str, Prepared>> = LazyLock::new(|| {
+    let config = Config::from("/openapi.json").validator_url("none").deep_linking(true);
+    let config = Arc::new(config);
+    FILES.iter().filter_map(|name| Some((*name, prepare(name, &config)?))).collect()
+});
+
+/// Takes a file from the library that brings it, as it is.
+fn prepare(name: &str, config: &Arc<Config<'static>>) -> Option<Prepared> {
+    let file = utoipa_swagger_ui::serve(name, Arc::clone(config)).ok()??;
+    let plain = match file.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    Some(Prepared::new(HeaderValue::try_from(file.content_type).ok()?, plain))
+}
 
 /// Reads this document.
 #[utoipa::path(get, path = "/openapi.json", tag = "documentation",
     responses((status = 200, description = "OpenAPI 3.1.", content_type = "application/json", body = Object)))]
-pub(crate) async fn document() -> Response {
-    let headers: Headers<2> = [(header::CONTENT_TYPE, "application/json"), CACHED];
-    (headers, DOCUMENT.clone()).into_response()
+pub(crate) async fn document(headers: HeaderMap) -> Response {
+    DOCUMENT.answer(&headers)
 }
 
 /// Leads to the documentation page.
@@ -55,34 +89,28 @@ pub(crate) async fn page() -> Redirect {
 /// Shows the documentation page.
 #[utoipa::path(get, path = "/docs/", tag = "documentation",
     responses((status = 200, description = "The page.", content_type = "text/html", body = String)))]
-pub(crate) async fn index() -> Result<Response, ApiError> {
-    asset("index.html")
+pub(crate) async fn index(headers: HeaderMap) -> Result<Response, ApiError> {
+    asset(&headers, "index.html")
 }
 
 /// Reads a file of the documentation page.
 #[utoipa::path(get, path = "/docs/{file}", tag = "documentation",
     params(("file" = String, Path, description = "Name of the file.")),
     responses((status = 200, description = "The file.", content_type = "application/octet-stream")))]
-pub(crate) async fn file(PathText(name): PathText) -> Result<Response, ApiError> {
-    asset(&name)
+pub(crate) async fn file(
+    headers: HeaderMap,
+    PathText(name): PathText,
+) -> Result<Response, ApiError> {
+    asset(&headers, &name)
 }
 
-fn asset(name: &str) -> Result<Response, ApiError> {
-    let not_found = || ApiError::new(codes::ROUTE_NOT_FOUND, "there is no such path");
+fn asset(request: &HeaderMap, name: &str) -> Result<Response, ApiError> {
     if name == "errors.css" {
-        let headers: Headers<2> = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), CACHED];
-        return Ok((headers, STYLE).into_response());
+        return Ok(STYLE.answer(request));
     }
-    let found = utoipa_swagger_ui::serve(name, Arc::clone(&PAGE)).ok().flatten();
-    let file = found.ok_or_else(not_found)?;
-    let headers: Headers<2> = [CACHED, (header::CONTENT_SECURITY_POLICY, PAGE_POLICY)];
-    let mut response =
-        (headers, [(header::CONTENT_TYPE, file.content_type)], file.bytes.into_owned())
-            .into_response();
-    if file.gzpipped {
-        let encoding = http::HeaderValue::from_static("gzip");
-        response.headers_mut().insert(header::CONTENT_ENCODING, encoding);
-    }
+    let not_found = || ApiError::new(codes::ROUTE_NOT_FOUND, "there is no such path");
+    let mut response = PAGE.get(name).ok_or_else(not_found)?.answer(request);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
     Ok(response)
 }
 
@@ -120,9 +148,9 @@ fn text_page(request: &HeaderMap, title: &str, text: &str) -> Response {
         ("text/markdown; charset=utf-8", text.to_owned())
     };
     let headers: Headers<4> = [
-        (header::CONTENT_TYPE, kind),
-        (header::VARY, "accept"),
-        CACHED,
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::VARY, HeaderValue::from_static("accept")),
+        (header::CACHE_CONTROL, CACHED),
         (header::CONTENT_SECURITY_POLICY, TEXT_POLICY),
     ];
     (headers, body).into_response()
