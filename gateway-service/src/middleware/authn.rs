@@ -20,6 +20,12 @@ pub(crate) enum Identity {
         /// The header to pass on.
         token: HeaderValue,
     },
+    /// The token was ours, and is over or revoked. Whoever has one proves less by it than that it
+    /// is the user: old tokens lie about in logs and backups.
+    Spent {
+        /// The header to pass on.
+        token: HeaderValue,
+    },
     /// The token is not acceptable.
     Refused(AuthError),
 }
@@ -44,14 +50,29 @@ pub(crate) async fn identify(verifier: &Verifier, headers: &HeaderMap, age: Age)
         Ok(token) => token,
         Err(error) => return Identity::Refused(error),
     };
-    let verified = match age {
-        Age::InForce => verifier.verify(token).await,
-        Age::Any => verifier.verify_spent(token).await,
-    };
-    match verified {
+    match verifier.verify(token).await {
         Ok(caller) => Identity::Known { caller, token: sensitive(value) },
+        Err(error) if age == Age::Any && may_be_spent(error) => {
+            match verifier.verify_spent(token).await {
+                Ok(_whose) => Identity::Spent { token: sensitive(value) },
+                Err(error) => Identity::Refused(error),
+            }
+        }
         Err(error) => Identity::Refused(error),
     }
+}
+
+/// Whether a token that is refused so can still be one of ours. It can when nobody knows yet what is
+/// revoked, too.
+fn may_be_spent(error: AuthError) -> bool {
+    matches!(
+        error,
+        AuthError::Expired
+            | AuthError::Revoked
+            | AuthError::Outdated
+            | AuthError::AccountDisabled
+            | AuthError::Unavailable
+    )
 }
 
 pub(crate) fn bearer_token(value: &HeaderValue) -> Result<&str, AuthError> {

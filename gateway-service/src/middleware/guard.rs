@@ -39,7 +39,7 @@ pub(crate) enum Access {
 pub(crate) struct Guard {
     pub(crate) gateway: Shared,
     pub(crate) access: Access,
-    /// `None`: not limited (probes and documentation).
+    /// `None`: not limited (probes).
     pub(crate) policy: Option<Policy>,
     /// Names of the query parameters in the route's documentation.
     pub(crate) parameters: BTreeSet<String>,
@@ -103,18 +103,25 @@ impl Guard {
             authorization: None,
             request_id: request.headers().get(REQUEST_ID).cloned(),
         };
-        if let Identity::Known { caller, token } = identity {
-            request.extensions_mut().insert(caller);
-            context.authorization = Some(token);
+        match identity {
+            Identity::Known { caller, token } => {
+                request.extensions_mut().insert(caller);
+                context.authorization = Some(token);
+            }
+            Identity::Spent { token } => context.authorization = Some(token),
+            Identity::Anonymous | Identity::Refused(_) => {}
         }
         context::scope(context, next.run(std::mem::take(request))).await
     }
 
     fn check(&self, identity: &Identity) -> Result<(), AuthError> {
         match (self.access, identity) {
-            (Access::Anyone, _) | (Access::Holder | Access::User, Identity::Known { .. }) => Ok(()),
+            (Access::Anyone, _)
+            | (Access::Holder | Access::User, Identity::Known { .. })
+            | (Access::Holder, Identity::Spent { .. }) => Ok(()),
             (Access::Admin, Identity::Known { caller, .. }) => caller.require_admin(),
             (_, Identity::Refused(error)) => Err(*error),
+            (_, Identity::Spent { .. }) => Err(AuthError::Expired),
             (_, Identity::Anonymous) => Err(AuthError::Missing),
         }
     }

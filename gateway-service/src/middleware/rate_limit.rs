@@ -37,8 +37,9 @@ impl Policy {
         Self { class: shown(class), address: shown(Class::Address) }
     }
 
-    /// Takes one request from the budget of a user, or of an address for anyone else; and one from
-    /// that of the address, whoever asks. Told is the one that refuses, else that of the class.
+    /// Takes one request from the budget of a user whose token is in force, or of an address for
+    /// anyone else: what an old token spent would be missing to its owner. And one from that of the
+    /// address, whoever asks. Told is the one that refuses, else that of the class.
     pub(crate) async fn take(
         &self,
         limiter: &Limiter,
@@ -48,7 +49,7 @@ impl Policy {
         let address = Subject::Address(subscriber(address));
         let subject = match identity {
             Identity::Known { caller, .. } => Subject::User(caller.user_id),
-            Identity::Anonymous | Identity::Refused(_) => address,
+            Identity::Anonymous | Identity::Spent { .. } | Identity::Refused(_) => address,
         };
         let all = limiter.take(Key { class: Class::Address, subject: address }).await;
         if !all.is_allowed {

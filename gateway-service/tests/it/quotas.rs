@@ -1,10 +1,13 @@
 //! Quotas that one gateway counts: how many requests, whose, and what the answers tell.
 
+use chassis::auth::FeedPage;
+use chrono::TimeDelta;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::harness::{Ask, Gateway, login};
 use crate::replies::Reply;
+use crate::samples::CUSTOMER;
 
 /// Few requests, and a window in which nothing comes back while a test runs.
 async fn strict(more: &[(&str, &str)]) -> Gateway {
@@ -107,6 +110,22 @@ async fn each_class_has_a_budget_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_documentation_has_one_too() {
+    let gateway =
+        strict(&[("RATE_LIMITS__DOCS__REQUESTS", "5"), ("RATE_LIMITS__DOCS__WINDOW_S", "36000")])
+            .await;
+    for path in ["/docs", "/docs/", "/openapi.json", "/docs/errors", "/docs/errors/INTERNAL"] {
+        let reply = gateway.ask(Ask::get(path)).await;
+        assert!(reply.status < 400, "{path}");
+        assert_eq!(reply.header("ratelimit-policy"), Some("\"docs\";q=5;w=36000"), "{path}");
+    }
+    let file = || Ask::get("/docs/swagger-ui-bundle.js");
+    assert_eq!(gateway.code(file()).await, "RATE_LIMITED");
+    assert_eq!(gateway.ask(file().from("192.0.2.1")).await.status, 200, "of each address");
+    assert_eq!(gateway.ask(Ask::get("/api/v1/products")).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_user_has_one_budget_wherever_it_comes_from() {
     let gateway = strict(&[]).await;
     let (one, other) = (gateway.customer(), gateway.admin());
@@ -144,6 +163,27 @@ async fn guessing_tokens_uses_the_budget_up() {
     assert_eq!(gateway.code(guess).await, "RATE_LIMITED");
     let good = Ask::get("/api/v1/users/me").token(&gateway.customer());
     assert_eq!(gateway.ask(good).await.status, 200, "the real user is not locked out");
+}
+
+/// An old token proves that somebody found one, and no more.
+#[tokio::test]
+async fn tokens_that_are_over_or_revoked_are_counted_by_address() {
+    let gateway = strict(&[]).await;
+    let claims = gateway.issuer.claims(CUSTOMER.parse().unwrap(), &["customer"]);
+    let revoked = gateway.issuer.sign(&claims);
+    let sessions = vec![(claims.sid, 172_800)];
+    gateway.revocations.apply(&FeedPage { sessions, ..FeedPage::default() });
+    let old = gateway.customer();
+    let logout = |token: &str, peer: &str| Ask::post("/api/v1/auth/logout").token(token).from(peer);
+    assert_eq!(spend(&gateway, || logout(&revoked, "192.0.2.1")).await.0, 5);
+    gateway.clock.advance(TimeDelta::days(1));
+    assert_eq!(spend(&gateway, || logout(&old, "192.0.2.1")).await.0, 0);
+    assert_eq!(spend(&gateway, || logout(&old, "192.0.2.2")).await.0, 5);
+    let good = gateway.customer();
+    let read = || Ask::get("/api/v1/users/me").token(&good).from("192.0.2.1");
+    assert_eq!(gateway.ask(read()).await.status, 200, "the owner is not locked out");
+    assert_eq!(gateway.ask(logout(&good, "192.0.2.1")).await.status, 204);
+    assert_eq!(spend(&gateway, read).await.0, 3, "a good token spends what is its owner's");
 }
 
 #[tokio::test]
