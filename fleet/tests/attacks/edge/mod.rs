@@ -1,5 +1,6 @@
 //! The HTTP layer: A116 to A129, and what of other sections is decided there.
 
+mod deaf;
 mod framing;
 mod http2;
 mod memory;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use crate::support::run::{Row, row};
 
+use self::deaf::a122_clients_that_do_not_read;
 use self::framing::{
     a116_bodies_over_the_limit, a117_doubtful_lengths, a118_old_versions_and_upgrades,
     a119_odd_and_large_heads, a120_odd_targets_and_hosts, a128_expecting_to_continue,
@@ -21,7 +23,7 @@ use self::routes::{
     a022_long_tokens, a061_nothing_internal_outside, a078_compressed_bodies,
     a124_methods_that_a_path_lacks, a126_pages_of_other_origins, a127_forged_names_of_requests,
 };
-use self::slow::{a121_slow_and_silent_clients, a122_clients_that_do_not_read};
+use self::slow::a121_slow_and_silent_clients;
 
 /// The rows of this section.
 pub(crate) fn rows() -> Vec<Row> {

@@ -1,4 +1,4 @@
-//! Clients that take their time: with heads, with bodies, with reading, with everything.
+//! Clients that take their time: with heads, with bodies, with everything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -163,33 +163,4 @@ pub(super) async fn a121_slow_and_silent_clients(stage: &Stage) -> Result<()> {
     ensure!(held <= usize::try_from(HELD_MAX.as_millis())?, "one was held for {held} ms");
     ensure!(during <= (before * 2).max(FLOOR), "{during:?} instead of {before:?}");
     memory.check("slow clients")
-}
-
-/// Connections of which nobody reads the answers.
-const DEAF: usize = 20;
-/// Answers that each of them asks for: more than the buffers of the system hold.
-const ASKED: usize = 200;
-/// The longest that an answer may wait, and what a busy machine adds.
-const UNREAD_MAX: Duration = Duration::from_secs(30 + 15);
-
-pub(super) async fn a122_clients_that_do_not_read(stage: &Stage) -> Result<()> {
-    let memory = Memory::of(stage).await?;
-    let ask = "GET /openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".repeat(ASKED);
-    let mut streams = Vec::new();
-    for _ in 0..DEAF {
-        let mut stream = connect_from(stage.gateway(0), new_address()).await?;
-        stream.write_all(ask.as_bytes()).await?;
-        streams.push(stream);
-    }
-    let whole = stage.visitor()?.get("/openapi.json").await?.body.to_string().len() * ASKED;
-    // It is the passing of this time that is tried.
-    tokio::time::sleep(UNREAD_MAX).await;
-    memory.check("answers that nobody takes")?;
-    for stream in &mut streams {
-        let mut held = Vec::new();
-        let read = stream.read_to_end(&mut held);
-        let _reset = tokio::time::timeout(Duration::from_secs(20), read).await?;
-        ensure!(held.len() < whole / 2, "{} bytes were still coming", held.len());
-    }
-    Ok(())
 }

@@ -70,8 +70,17 @@ pub(crate) struct Said {
 impl Frames {
     /// Opens a connection with its preface and no settings of its own.
     pub(crate) async fn open(base: &str, address: IpAddr) -> Result<Self> {
+        Self::with_settings(base, address, b"").await
+    }
+
+    /// As above with these settings, six bytes each (RFC 9113, section 6.5.1).
+    pub(crate) async fn with_settings(
+        base: &str,
+        address: IpAddr,
+        settings: &[u8],
+    ) -> Result<Self> {
         let (reader, mut writer) = connect_from(base, address).await?.into_split();
-        writer.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, b"")].concat()).await?;
+        writer.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, settings)].concat()).await?;
         Ok(Self { reader, writer })
     }
 
