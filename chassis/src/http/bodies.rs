@@ -92,10 +92,9 @@ impl BodyScan {
         match (self.place, byte) {
             (FirstDigit | Digits, _) if byte.is_ascii_hexdigit() => self.add_digit(byte),
             (Digits | Padding, b' ' | b'\t') => Padding,
-            (Digits | Padding, b';') => Extension,
             (Digits | Padding | Extension, b'\r') => SizeLineFeed,
             (Extension | TrailerStart | Trailer, b'\n') => Lost,
-            (Extension, _) => Extension,
+            (Digits | Padding, b';') | (Extension, _) => Extension,
             (SizeLineFeed, b'\n') if self.left == 0 => TrailerStart,
             (SizeLineFeed, b'\n') => Chunk,
             (ChunkReturn, b'\r') => ChunkLineFeed,

@@ -103,7 +103,7 @@ mod tests {
     /// Reads what was sent in two pieces, cut at every byte, and byte by byte.
     fn scans(sent: &str) -> impl Iterator<Item = (usize, RequestScan)> + '_ {
         let bytes = sent.as_bytes();
-        (0..=bytes.len()).map(|cut| {
+        (0..=bytes.len()).map(move |cut| {
             let mut scan = RequestScan::default();
             if cut == bytes.len() {
                 bytes.iter().for_each(|byte| scan.take(&[*byte], 0));

@@ -19,7 +19,7 @@ const DEAF: usize = 20;
 const ASKED: usize = 120;
 /// The longest that an answer may wait, and what a busy machine adds.
 const UNREAD_MAX: Duration = Duration::from_secs(30 + 15);
-/// Streams of one connection: `http2.max_streams` of the server.
+/// Streams of one connection: as many as there may be.
 const STREAMS: u32 = 100;
 /// When all that was asked for has been answered.
 const SETTLED: Duration = Duration::from_secs(10);

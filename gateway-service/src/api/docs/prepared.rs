@@ -47,11 +47,11 @@ impl Prepared {
     }
 
     fn packed(&self) -> Option<&Bytes> {
-        let pack = || {
+        let make = || {
             let is_worth_it = self.plain.len() >= GZIP_BYTES_MIN;
             is_worth_it.then(|| pack(&self.plain).ok()).flatten()
         };
-        self.gzip.get_or_init(pack).as_ref()
+        self.gzip.get_or_init(make).as_ref()
     }
 }
 
