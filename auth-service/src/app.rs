@@ -48,11 +48,14 @@ impl Service for App {
                 Relay::new(pool.clone(), Arc::new(broker.publisher()), &config.outbox, &outbox);
             host.spawn("outbox relay", relay.run(host.shutdown().soft()));
         }
-        let bell = host.revocation_bell(host.redis(&config.redis)?);
+        let redis = host.redis(&config.redis)?;
+        let bell = host.revocation_bell(redis.clone());
+        let (key_bell, keys_rung) = host.key_bell(redis);
         let surroundings = Surroundings {
             pool,
             outbox,
             bell: bell.clone(),
+            key_bell: key_bell.clone(),
             user_service: host.channel("user-service", &config.upstream),
             clock: host.clock(),
         };
@@ -67,7 +70,12 @@ impl Service for App {
         let pace = config.revocations.accounts_poll();
         host.spawn("account changes", follower.run(pace, host.shutdown().soft()));
         let (keys, plan, stop) = (service.keys.clone(), service.rotation, host.shutdown().soft());
-        host.spawn("key rotation", async move { keys.keep(&plan, stop, || bell.ring()).await });
+        let ring = move || {
+            bell.ring();
+            key_bell.ring();
+        };
+        let rotation = async move { keys.keep(&plan, (keys_rung.as_ref(), ring), stop).await };
+        host.spawn("key rotation", rotation);
         let source = Arc::new(KeyRingSource::new(Arc::clone(&service.keys)));
         let verifier = host.token_verifier(&config.token, source);
         Ok(Endpoint::Grpc(grpc_app(service, &config, verifier)))
@@ -80,8 +88,10 @@ pub struct Surroundings {
     pub pool: Pool,
     /// Where events are left.
     pub outbox: Outbox,
-    /// Rung when there are new revocations.
+    /// Rung when there are new revocations, and for edges when the keys changed.
     pub bell: Doorbell,
+    /// Rung for the other replicas when the keys changed.
+    pub key_bell: Doorbell,
     /// The way to user-service.
     pub user_service: Channel,
     /// The time.
@@ -90,7 +100,7 @@ pub struct Surroundings {
 
 /// Connects the use cases; makes the first signing key when there is none.
 pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Result<AuthService> {
-    let Surroundings { pool, outbox, bell, user_service, clock } = surroundings;
+    let Surroundings { pool, outbox, bell, key_bell, user_service, clock } = surroundings;
     let sealer = Sealer::new(&config.keys.sealing_key)
         .map_err(|_| anyhow!("no key can be derived from `keys.sealing_key`"))?;
     let sealer = Arc::new(sealer);
@@ -114,6 +124,7 @@ pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Re
         per_user_max: config.sessions.per_user_max,
         keep_revocations_s: config.longest_token_s(),
         bell,
+        key_bell,
         clock,
     })
 }

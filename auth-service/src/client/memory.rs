@@ -49,13 +49,32 @@ impl MemoryAccounts {
 
     /// Tells of a change in the list of changes, and lets it be in force.
     pub fn tell(&self, change: AccountChange) {
+        self.put_in_force(&change);
+        self.changes().push(change);
+    }
+
+    /// Tells of a change behind those that were told already, as one does whose commit took long.
+    pub fn tell_late(&self, change: AccountChange) {
+        self.put_in_force(&change);
+        self.changes().insert(0, change);
+    }
+
+    /// Forgets the list of changes, so that places in it are none any more.
+    pub fn forget_changes(&self) {
+        self.changes().clear();
+    }
+
+    fn put_in_force(&self, change: &AccountChange) {
         self.alter(change.user_id, |access| {
             access.is_active = change.is_active;
             access.session_epoch = change.session_epoch;
             access.version = change.version;
             access.kept_session = change.kept_session;
         });
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Vec<AccountChange>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Account>> {
@@ -88,8 +107,11 @@ impl CredentialChecker for MemoryAccounts {
 
     /// The cursor is the number of the changes that were read.
     async fn list_changes(&self, cursor: &str, _: u32) -> Result<AccountChanges, SessionError> {
-        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.changes();
         let start = cursor.parse().unwrap_or(0);
+        if start > changes.len() {
+            return Err(SessionError::CursorInvalid);
+        }
         let new = changes.iter().skip(start).cloned().collect();
         Ok(AccountChanges { changes: new, cursor: changes.len().to_string(), more: false })
     }

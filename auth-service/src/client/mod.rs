@@ -23,7 +23,8 @@ pub trait CredentialChecker: Send + Sync {
     async fn find_access(&self, user_id: UserId) -> Result<Option<AccountAccess>, SessionError>;
 
     /// Lists whose access changed since the part that returned `cursor`, or within the last
-    /// `lookback_s` seconds when it is empty.
+    /// `lookback_s` seconds when it is empty. A cursor that is refused is
+    /// [`SessionError::CursorInvalid`].
     async fn list_changes(
         &self,
         cursor: &str,

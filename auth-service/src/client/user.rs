@@ -112,6 +112,7 @@ fn refusal(status: &Status) -> SessionError {
     match (error.reason.as_str(), error.kind) {
         ("CREDENTIALS_INVALID", _) => SessionError::CredentialsInvalid,
         ("ACCOUNT_DISABLED", _) => SessionError::AccountDisabled,
+        ("CURSOR_INVALID", _) => SessionError::CursorInvalid,
         (_, Kind::DeadlineExceeded) => SessionError::DeadlineExceeded,
         (_, Kind::Unavailable | Kind::RateLimited | Kind::Aborted) => {
             SessionError::Unavailable { retry_after: error.retry_after, source: Box::new(error) }
@@ -136,6 +137,7 @@ mod tests {
         for (reason, kind) in [
             ("CREDENTIALS_INVALID", Kind::Unauthenticated),
             ("ACCOUNT_DISABLED", Kind::Unauthenticated),
+            ("CURSOR_INVALID", Kind::Malformed),
             ("SERVICE_UNAVAILABLE", Kind::Unavailable),
             ("DEADLINE_EXCEEDED", Kind::DeadlineExceeded),
             ("INTERNAL", Kind::Internal),

@@ -44,6 +44,9 @@ pub enum SessionError {
     /// What was presented as the place in a feed is none.
     #[error("there is no such place in the feed")]
     CursorInvalid,
+    /// Another key was made to sign at the same moment; nothing was done.
+    #[error("the signing keys were changed at the same moment")]
+    KeysChanged,
     /// The time that the caller gave is over.
     #[error("the deadline has passed")]
     DeadlineExceeded,
@@ -81,7 +84,7 @@ impl ServiceError for SessionError {
             Self::PermissionDenied => codes::PERMISSION_DENIED,
             Self::CursorInvalid => codes::CURSOR_INVALID,
             Self::DeadlineExceeded => codes::DEADLINE_EXCEEDED,
-            Self::Unavailable { .. } => codes::SERVICE_UNAVAILABLE,
+            Self::KeysChanged | Self::Unavailable { .. } => codes::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => codes::INTERNAL,
         }
     }
@@ -95,6 +98,7 @@ impl ServiceError for SessionError {
             Self::SessionNotFound => "There is no such session.",
             Self::PermissionDenied => "The caller may not perform this operation.",
             Self::CursorInvalid => "The cursor was not made by this service.",
+            Self::KeysChanged => "The signing keys were changed at the same moment.",
             Self::DeadlineExceeded => "The operation did not finish before its deadline.",
             Self::Unavailable { .. } => "The service cannot do this at the moment.",
             Self::Internal { .. } => "An internal error occurred.",
@@ -104,6 +108,7 @@ impl ServiceError for SessionError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::KeysChanged => Some(Duration::from_secs(1)),
             _ => None,
         }
     }

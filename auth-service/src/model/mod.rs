@@ -13,7 +13,7 @@ pub use account::{AccountAccess, Credentials, Identity, UserId};
 pub use error::{CODES, SessionError};
 pub use event::SessionEvent;
 pub use key::{KeyState, StoredKey};
-pub use refresh::{Presented, RefreshToken, TokenDigest, TokenState, Verdict};
+pub use refresh::{Moment, Presented, RefreshToken, TokenDigest, TokenState, Verdict};
 pub use revocation::{AccountChange, AccountChanges, AccountRule, Revocation, RevocationPage};
 pub use session::{
     Client, EndOfUser, EndReason, Exchange, Lifetimes, Login, Opened, Session, SessionId,

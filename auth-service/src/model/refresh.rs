@@ -68,7 +68,7 @@ pub struct RefreshToken {
     pub state: TokenState,
     /// When it was issued.
     pub issued_at: DateTime<Utc>,
-    /// When it was first exchanged.
+    /// When it was first exchanged, by the clock of the storage.
     pub spent_at: Option<DateTime<Utc>>,
     /// What it was exchanged for.
     pub successor: Option<TokenDigest>,
@@ -90,6 +90,18 @@ pub struct Presented {
     pub token: RefreshToken,
     /// What it was exchanged for, if it was.
     pub successor: Option<RefreshToken>,
+    /// When this was read, by the clock of the storage.
+    pub seen_at: DateTime<Utc>,
+}
+
+/// When a token is presented, by two clocks: those of two replicas differ by seconds on a good day,
+/// and the grace for a lost reply is seconds long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// By the clock of the replica; decides on what lasts days.
+    pub now: DateTime<Utc>,
+    /// By the clock of the storage, which all replicas share; decides on what lasts seconds.
+    pub shared: DateTime<Utc>,
 }
 
 /// What presenting a token leads to.
@@ -107,24 +119,25 @@ pub enum Verdict {
 }
 
 impl Presented {
-    /// Judges the presentation of the token at `now`.
-    pub fn judge(&self, lifetimes: &Lifetimes, now: DateTime<Utc>) -> Verdict {
-        if !self.session.is_live(lifetimes, now) {
+    /// Judges the presentation of the token at `moment`.
+    pub fn judge(&self, lifetimes: &Lifetimes, moment: Moment) -> Verdict {
+        if !self.session.is_live(lifetimes, moment.now) {
             return Verdict::Refused;
         }
         match self.token.state {
             TokenState::Live => Verdict::Rotate,
-            TokenState::Spent if self.is_lost_reply(lifetimes, now) => Verdict::Reissue,
+            TokenState::Spent if self.is_lost_reply(lifetimes, moment) => Verdict::Reissue,
             // A replaced token reached someone after all, beside the one that took its place: two
             // parties hold the session, and which of them is its owner cannot be told.
             TokenState::Spent | TokenState::Replaced => Verdict::Reused,
         }
     }
 
-    fn is_lost_reply(&self, lifetimes: &Lifetimes, now: DateTime<Utc>) -> bool {
+    fn is_lost_reply(&self, lifetimes: &Lifetimes, moment: Moment) -> bool {
         let successor = self.successor.as_ref();
         let is_unused = successor.is_some_and(|next| next.state == TokenState::Live);
-        let is_recent = self.token.spent_at.is_some_and(|at| now <= at + lifetimes.retry_grace);
+        let spent_at = self.token.spent_at;
+        let is_recent = spent_at.is_some_and(|at| moment.shared <= at + lifetimes.retry_grace);
         is_unused && is_recent
     }
 }
@@ -134,12 +147,16 @@ mod tests {
     use chrono::TimeDelta;
     use proptest::prelude::*;
 
-    use super::super::session::tests::{lifetimes, opened};
+    use super::super::session::tests::{lifetimes, moment, opened};
     use super::super::{EndReason, Exchange};
     use super::*;
 
     fn digest(n: u8) -> TokenDigest {
         TokenDigest::new([n; 32])
+    }
+
+    fn unused(session: Session, token: RefreshToken, seen_at: DateTime<Utc>) -> Presented {
+        Presented { session, token, successor: None, seen_at }
     }
 
     fn spent(seconds_ago: i64, successor: TokenState, now: DateTime<Utc>) -> Presented {
@@ -151,7 +168,7 @@ mod tests {
             successor: Some(next.digest),
             ..opened.token
         };
-        Presented { session: opened.session, token, successor: Some(next) }
+        Presented { session: opened.session, token, successor: Some(next), seen_at: now }
     }
 
     #[test]
@@ -170,14 +187,14 @@ mod tests {
     fn a_live_token_is_exchanged() {
         let now = DateTime::UNIX_EPOCH;
         let opened = opened(now);
-        let presented = Presented { session: opened.session, token: opened.token, successor: None };
-        assert_eq!(presented.judge(&lifetimes(), now), Verdict::Rotate);
+        let presented = unused(opened.session, opened.token, now);
+        assert_eq!(presented.judge(&lifetimes(), moment(now)), Verdict::Rotate);
     }
 
     #[test]
     fn a_spent_token_is_a_lost_reply_only_at_once_and_while_its_successor_is_unused() {
         let now = DateTime::UNIX_EPOCH;
-        let judge = |presented: Presented| presented.judge(&lifetimes(), now);
+        let judge = |presented: Presented| presented.judge(&lifetimes(), moment(now));
         assert_eq!(judge(spent(10, TokenState::Live, now)), Verdict::Reissue);
         assert_eq!(judge(spent(11, TokenState::Live, now)), Verdict::Reused);
         assert_eq!(judge(spent(1, TokenState::Spent, now)), Verdict::Reused);
@@ -189,8 +206,21 @@ mod tests {
         let now = DateTime::UNIX_EPOCH;
         let opened = opened(now);
         let token = RefreshToken { state: TokenState::Replaced, ..opened.token };
-        let presented = Presented { session: opened.session, token, successor: None };
-        assert_eq!(presented.judge(&lifetimes(), now), Verdict::Reused);
+        let presented = unused(opened.session, token, now);
+        assert_eq!(presented.judge(&lifetimes(), moment(now)), Verdict::Reused);
+    }
+
+    #[test]
+    fn the_clock_of_a_replica_has_no_say_in_what_a_lost_reply_is() {
+        let shared = DateTime::UNIX_EPOCH;
+        let judge = |seconds_ago, skew| {
+            let moment = Moment { now: shared + TimeDelta::seconds(skew), shared };
+            spent(seconds_ago, TokenState::Live, shared).judge(&lifetimes(), moment)
+        };
+        for skew in [-300, 300] {
+            assert_eq!(judge(10, skew), Verdict::Reissue);
+            assert_eq!(judge(11, skew), Verdict::Reused);
+        }
     }
 
     #[test]
@@ -198,8 +228,8 @@ mod tests {
         let now = DateTime::UNIX_EPOCH;
         let opened = opened(now);
         let ended = opened.session.end(EndReason::Logout, now).unwrap().session;
-        let presented = Presented { session: ended, token: opened.token, successor: None };
-        assert_eq!(presented.judge(&lifetimes(), now), Verdict::Refused);
+        let presented = unused(ended, opened.token, now);
+        assert_eq!(presented.judge(&lifetimes(), moment(now)), Verdict::Refused);
     }
 
     proptest! {
@@ -213,9 +243,10 @@ mod tests {
                 now += TimeDelta::seconds(pause);
                 let token = tokens[choice % tokens.len()].clone();
                 let successor = tokens.iter().find(|next| Some(next.digest) == token.successor);
-                let presented = Presented { session, token, successor: successor.cloned() };
+                let successor = successor.cloned();
+                let presented = Presented { session, token, successor, seen_at: now };
                 let fresh = digest(u8::try_from(n + 10).unwrap());
-                let exchange = Exchange::decide(&presented, fresh, &lifetimes(), now);
+                let exchange = Exchange::decide(&presented, fresh, &lifetimes(), moment(now));
                 for changed in exchange.tokens {
                     match tokens.iter_mut().find(|known| known.digest == changed.digest) {
                         Some(known) => *known = changed,

@@ -3,7 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Identity, Presented, RefreshToken, SessionEvent, TokenDigest, TokenState, UserId, Verdict,
+    Identity, Moment, Presented, RefreshToken, SessionEvent, TokenDigest, TokenState, UserId,
+    Verdict,
 };
 
 chassis::id_type!(
@@ -234,17 +235,18 @@ impl Session {
 }
 
 impl Exchange {
-    /// Decides what presenting a token does. `fresh` becomes the live token if there is to be one.
+    /// Decides what presenting a token at `moment` does. `fresh` becomes the live token if there is to
+    /// be one.
     pub fn decide(
         presented: &Presented,
         fresh: TokenDigest,
         lifetimes: &Lifetimes,
-        now: DateTime<Utc>,
+        moment: Moment,
     ) -> Self {
-        match presented.judge(lifetimes, now) {
-            Verdict::Rotate => Self::rotate(presented, fresh, now),
-            Verdict::Reissue => Self::reissue(presented, fresh, now),
-            Verdict::Reused => Self::reused(presented, now),
+        match presented.judge(lifetimes, moment) {
+            Verdict::Rotate => Self::rotate(presented, fresh, moment),
+            Verdict::Reissue => Self::reissue(presented, fresh, moment.now),
+            Verdict::Reused => Self::reused(presented, moment.now),
             Verdict::Refused => Self::nothing(presented),
         }
     }
@@ -254,18 +256,18 @@ impl Exchange {
         self.session.version() - 1
     }
 
-    fn rotate(presented: &Presented, fresh: TokenDigest, now: DateTime<Utc>) -> Self {
+    fn rotate(presented: &Presented, fresh: TokenDigest, moment: Moment) -> Self {
         let spent = RefreshToken {
             state: TokenState::Spent,
-            spent_at: Some(now),
+            spent_at: Some(moment.shared),
             successor: Some(fresh),
             ..presented.token.clone()
         };
         Self {
             verdict: Verdict::Rotate,
-            session: presented.session.used(now),
+            session: presented.session.used(moment.now),
             ended: None,
-            tokens: vec![RefreshToken::live(fresh, now), spent],
+            tokens: vec![RefreshToken::live(fresh, moment.now), spent],
             events: Vec::new(),
         }
     }
@@ -310,6 +312,10 @@ pub(super) mod tests {
         }
     }
 
+    pub(in crate::model) fn moment(now: DateTime<Utc>) -> Moment {
+        Moment { now, shared: now }
+    }
+
     pub(in crate::model) fn opened(now: DateTime<Utc>) -> Opened {
         let identity = Identity {
             user_id: UserId::generate(),
@@ -324,7 +330,8 @@ pub(super) mod tests {
 
     fn presented(now: DateTime<Utc>) -> Presented {
         let opened = opened(now);
-        Presented { session: opened.session, token: opened.token, successor: None }
+        let (session, token) = (opened.session, opened.token);
+        Presented { session, token, successor: None, seen_at: now }
     }
 
     #[test]
@@ -362,23 +369,27 @@ pub(super) mod tests {
     fn an_exchange_spends_the_token() {
         let now = DateTime::UNIX_EPOCH;
         let fresh = TokenDigest::new([2; 32]);
-        let exchange = Exchange::decide(&presented(now), fresh, &lifetimes(), now);
+        let shared = now - TimeDelta::seconds(30);
+        let moment = Moment { now, shared };
+        let exchange = Exchange::decide(&presented(now), fresh, &lifetimes(), moment);
         assert_eq!(exchange.verdict, Verdict::Rotate);
         assert_eq!(exchange.expected_version(), 1);
         let states: Vec<_> = exchange.tokens.iter().map(|token| token.state).collect();
         assert_eq!(states, [TokenState::Live, TokenState::Spent]);
         assert_eq!(exchange.tokens[1].successor, Some(fresh));
+        assert_eq!(exchange.tokens[1].spent_at, Some(shared), "by the clock that all share");
     }
 
     #[test]
     fn a_lost_reply_replaces_the_unused_successor_and_does_not_prolong_the_grace() {
         let now = DateTime::UNIX_EPOCH;
         let [second, third] = [2, 3].map(|n| TokenDigest::new([n; 32]));
-        let first = Exchange::decide(&presented(now), second, &lifetimes(), now);
+        let first = Exchange::decide(&presented(now), second, &lifetimes(), moment(now));
         let [next, token] = [&first.tokens[0], &first.tokens[1]].map(Clone::clone);
-        let again = Presented { session: first.session, token, successor: Some(next) };
         let later = now + TimeDelta::seconds(9);
-        let exchange = Exchange::decide(&again, third, &lifetimes(), later);
+        let successor = Some(next);
+        let again = Presented { session: first.session, token, successor, seen_at: later };
+        let exchange = Exchange::decide(&again, third, &lifetimes(), moment(later));
         assert_eq!(exchange.verdict, Verdict::Reissue);
         let states: Vec<_> = exchange.tokens.iter().map(|token| token.state).collect();
         assert_eq!(states, [TokenState::Live, TokenState::Spent, TokenState::Replaced]);
@@ -390,7 +401,8 @@ pub(super) mod tests {
         let now = DateTime::UNIX_EPOCH;
         let late = now + TimeDelta::days(31);
         let presented = presented(now);
-        let exchange = Exchange::decide(&presented, TokenDigest::new([2; 32]), &lifetimes(), late);
+        let fresh = TokenDigest::new([2; 32]);
+        let exchange = Exchange::decide(&presented, fresh, &lifetimes(), moment(late));
         assert_eq!((exchange.verdict, exchange.session), (Verdict::Refused, presented.session));
         assert!(exchange.tokens.is_empty() && exchange.events.is_empty());
     }

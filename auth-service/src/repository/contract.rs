@@ -1,7 +1,7 @@
 //! The suites that every adapter of the ports passes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use chassis::doorbell::Doorbell;
 use chassis::outbox::Outbox;
@@ -15,13 +15,17 @@ use super::{
 };
 use crate::model::{
     AccountRule, Client, EndOfUser, EndReason, Exchange, Identity, KeyState, Lifetimes, Login,
-    Opened, Revocation, Session, SessionError, SessionId, StoredKey, TokenDigest, TokenState,
-    UserId, Verdict,
+    Moment, Opened, Presented, Revocation, Session, SessionError, SessionId, StoredKey,
+    TokenDigest, TokenState, UserId, Verdict,
 };
 use crate::token::RefreshSecret;
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_767_323_045_006).unwrap()
+}
+
+fn moment() -> Moment {
+    Moment { now: now(), shared: now() }
 }
 
 fn lifetimes() -> Lifetimes {
@@ -59,7 +63,7 @@ async fn exchange(
     token: TokenDigest,
 ) -> Result<(Exchange, TokenDigest), SessionError> {
     let fresh = digest();
-    let decide = |presented: &_| Exchange::decide(presented, fresh, &lifetimes(), now());
+    let decide = |presented: &_| Exchange::decide(presented, fresh, &lifetimes(), moment());
     Ok((sessions.exchange(session, token, &decide).await?, fresh))
 }
 
@@ -69,6 +73,23 @@ async fn what_was_stored_is_found(sessions: &dyn SessionRepository) {
     assert_eq!((presented.session, presented.token), (opened.session, opened.token));
     assert_eq!(presented.successor, None);
     assert_eq!(sessions.find_presented(digest()).await.unwrap(), None);
+}
+
+/// One clock tells every replica when a token was presented: also inside an exchange, and it goes on.
+async fn the_storage_tells_the_time(sessions: &dyn SessionRepository) {
+    let opened = open(sessions).await;
+    let (id, token) = (opened.session.id(), opened.token.digest);
+    let before = sessions.find_presented(token).await.unwrap().unwrap().seen_at;
+    let seen_at = Mutex::new(None);
+    let decide = |presented: &Presented| {
+        *seen_at.lock().unwrap() = Some(presented.seen_at);
+        Exchange::decide(presented, digest(), &lifetimes(), moment())
+    };
+    sessions.exchange(id, token, &decide).await.unwrap();
+    let after = sessions.find_presented(token).await.unwrap().unwrap().seen_at;
+    let within = seen_at.into_inner().unwrap().unwrap();
+    assert!(before <= within && within <= after, "{before} {within} {after}");
+    assert!(after - before < TimeDelta::minutes(1));
 }
 
 async fn an_exchange_is_stored_whole(sessions: &dyn SessionRepository) {
@@ -132,7 +153,7 @@ async fn an_exchange_is_never_seen_half_done(sessions: &dyn SessionRepository) {
     let look = || async {
         while !is_done.load(Ordering::SeqCst) {
             let seen = sessions.find_presented(token).await.unwrap().unwrap();
-            assert_eq!(seen.judge(&lifetimes(), now()), Verdict::Reissue);
+            assert_eq!(seen.judge(&lifetimes(), moment()), Verdict::Reissue);
             tokio::task::yield_now().await;
         }
     };
@@ -207,6 +228,7 @@ async fn what_expired_long_ago_is_purged(sessions: &dyn SessionRepository) {
 
 async fn session_suite(sessions: Arc<dyn SessionRepository>) {
     what_was_stored_is_found(&*sessions).await;
+    the_storage_tells_the_time(&*sessions).await;
     an_exchange_is_stored_whole(&*sessions).await;
     an_unknown_token_is_not_exchanged(&*sessions).await;
     parallel_exchanges_leave_one_live_branch(&*sessions).await;
@@ -243,6 +265,21 @@ async fn read(revocations: &dyn RevocationRepository, cursor: &str) -> (Vec<Revo
     }
 }
 
+/// Replicas apply the changes of an account at once and in any order.
+async fn the_highest_of_rules_recorded_at_once_stays(revocations: &dyn RevocationRepository) {
+    let users: Vec<_> = (0..25).map(|_| UserId::generate()).collect();
+    for user in &users {
+        let rules = [4, 7, 1, 8, 2, 6, 3, 5].map(|version| rule(*user, version));
+        for outcome in join_all(rules.iter().map(|rule| revocations.record(rule))).await {
+            outcome.unwrap();
+        }
+    }
+    let (told, _) = read(revocations, "").await;
+    for user in users {
+        assert!(told.contains(&Revocation::Account(rule(user, 8))), "a lower version is left");
+    }
+}
+
 async fn revocation_suite(
     sessions: Arc<dyn SessionRepository>,
     revocations: Arc<dyn RevocationRepository>,
@@ -267,6 +304,7 @@ async fn revocation_suite(
     let (told, _) = read(&*revocations, &middle).await;
     assert!(told.contains(&Revocation::Account(third)));
     assert!(!told.contains(&Revocation::Account(second)), "one rule per account");
+    the_highest_of_rules_recorded_at_once_stays(&*revocations).await;
     let refused = revocations.list("nowhere", 600, 3).await;
     assert!(matches!(refused, Err(SessionError::CursorInvalid)));
     assert_eq!(revocations.sweep(600, 100).await.unwrap(), 0);
@@ -295,6 +333,27 @@ async fn key_suite(keys: Arc<dyn KeyRepository>) {
     let signing = many[winner].clone();
     assert_eq!(keys.list().await.unwrap(), std::slice::from_ref(&signing));
     rotation_suite(&*keys, &signing.kid).await;
+    of_orders_given_at_once_one_key_is_left(&*keys).await;
+}
+
+/// Whoever withdraws all keys at the same moment as others either does so or is told, and never fails
+/// for a reason that nobody understands.
+async fn of_orders_given_at_once_one_key_is_left(keys: &dyn KeyRepository) {
+    let at = now() + TimeDelta::hours(1);
+    let made = |n: u32| StoredKey { created_at: at, ..key(&format!("order-{n}")) };
+    let made: Vec<_> = (0..6).map(made).collect();
+    let outcomes = join_all(made.iter().map(|key| keys.replace_all(key, at))).await;
+    for outcome in &outcomes {
+        let is_clear = matches!(
+            outcome,
+            Ok(()) | Err(SessionError::KeysChanged | SessionError::Unavailable { .. })
+        );
+        assert!(is_clear, "{outcome:?}");
+    }
+    assert!(outcomes.iter().any(Result::is_ok));
+    let left = keys.list().await.unwrap();
+    let left: Vec<_> = left.iter().filter(|key| key.signs || key.is_published(at)).collect();
+    assert!(matches!(&left[..], [key] if key.state() == KeyState::Signing), "{left:?}");
 }
 
 async fn rotation_suite(keys: &dyn KeyRepository, first: &str) {
@@ -354,7 +413,7 @@ async fn the_mysql_adapters_keep_the_contract() {
     revocation_suite(sessions, revocations).await;
     key_suite(Arc::new(MySqlKeyRepository::new(database.pool()))).await;
     for (event, count) in [
-        ("auth.session_started", 43),
+        ("auth.session_started", 44),
         ("auth.token_reuse_detected", 1),
         ("auth.sessions_revoked", 33),
     ] {

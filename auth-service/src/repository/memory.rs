@@ -1,11 +1,11 @@
 //! Adapters for tests: sessions and keys in maps.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use chassis::clock::{Clock as _, SystemClock};
-use chassis::feed::{Cursor, Position};
+use chassis::clock::{Clock, SystemClock};
+use chassis::feed::{self, Cursor, Position};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -17,13 +17,23 @@ use crate::model::{
 };
 
 /// Keeps sessions and revocations in memory.
-#[derive(Debug, Default)]
 pub struct MemorySessionRepository {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+/// What fails at a storage that is out of order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What becomes of this account's sessions and rules.
+    Everything(UserId),
+    /// Ending all sessions of any account.
+    EndingSessions,
+}
+
 struct State {
+    fault: Option<Fault>,
+    /// The clock of the storage, whatever those of the replicas show.
+    clock: Arc<dyn Clock>,
     sessions: BTreeMap<SessionId, Session>,
     tokens: BTreeMap<TokenDigest, (SessionId, RefreshToken)>,
     /// By subject, with the time of the entry in microseconds.
@@ -32,6 +42,24 @@ struct State {
 }
 
 impl MemorySessionRepository {
+    /// A storage whose clock is `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let state = State {
+            fault: None,
+            clock,
+            sessions: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            revocations: BTreeMap::new(),
+            events: Vec::new(),
+        };
+        Self { state: Mutex::new(state) }
+    }
+
+    /// Lets it fail so from now on; `None`: not any more.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.lock().fault = fault;
+    }
+
     /// The events of every stored change, in order.
     pub fn events(&self) -> Vec<SessionEvent> {
         self.lock().events.clone()
@@ -42,12 +70,31 @@ impl MemorySessionRepository {
     }
 }
 
+impl Default for MemorySessionRepository {
+    fn default() -> Self {
+        Self::new(Arc::new(SystemClock))
+    }
+}
+
 impl State {
+    fn check(&self, faults: &[Fault]) -> Result<(), SessionError> {
+        if self.fault.is_some_and(|fault| faults.contains(&fault)) {
+            return Err(SessionError::Unavailable { retry_after: None, source: "a fault".into() });
+        }
+        Ok(())
+    }
+
+    /// Entries of the feed bear the time of the storage.
+    fn now_us(&self) -> i64 {
+        self.clock.now().timestamp_micros()
+    }
+
     fn presented(&self, digest: TokenDigest) -> Option<Presented> {
         let (session_id, token) = self.tokens.get(&digest)?.clone();
         let session = self.sessions.get(&session_id)?.clone();
         let successor = token.successor.and_then(|next| self.tokens.get(&next));
-        Some(Presented { session, successor: successor.map(|(_, next)| next.clone()), token })
+        let successor = successor.map(|(_, next)| next.clone());
+        Some(Presented { session, token, successor, seen_at: self.clock.now() })
     }
 
     fn store(&mut self, exchange: &Exchange) {
@@ -58,7 +105,8 @@ impl State {
         }
         self.events.extend(exchange.events.iter().cloned());
         if exchange.ended.is_some() {
-            self.revocations.insert(id.as_uuid(), (now_us(), Revocation::Session(id)));
+            let entry = (self.now_us(), Revocation::Session(id));
+            self.revocations.insert(id.as_uuid(), entry);
         }
     }
 
@@ -69,11 +117,6 @@ impl State {
         }
         ended.is_some()
     }
-}
-
-/// Entries of the feed bear the time of the storage, whatever the time of the service.
-fn now_us() -> i64 {
-    SystemClock.now().timestamp_micros()
 }
 
 #[async_trait]
@@ -137,6 +180,7 @@ impl SessionRepository for MemorySessionRepository {
 
     async fn end_of_user(&self, end: &EndOfUser, now: DateTime<Utc>) -> Result<u32, SessionError> {
         let mut state = self.lock();
+        state.check(&[Fault::Everything(end.user_id), Fault::EndingSessions])?;
         let concerned = state.sessions.values().filter(|session| end.concerns(session));
         let concerned: Vec<_> = concerned.map(Session::id).collect();
         let mut count = 0;
@@ -165,13 +209,15 @@ impl SessionRepository for MemorySessionRepository {
 impl RevocationRepository for MemorySessionRepository {
     async fn record(&self, rule: &AccountRule) -> Result<bool, SessionError> {
         let mut state = self.lock();
+        state.check(&[Fault::Everything(rule.user_id)])?;
         let id = rule.user_id.as_uuid();
         if let Some((_, Revocation::Account(known))) = state.revocations.get(&id)
             && known.version >= rule.version
         {
             return Ok(false);
         }
-        state.revocations.insert(id, (now_us(), Revocation::Account(rule.clone())));
+        let entry = (state.now_us(), Revocation::Account(rule.clone()));
+        state.revocations.insert(id, entry);
         Ok(true)
     }
 
@@ -182,9 +228,9 @@ impl RevocationRepository for MemorySessionRepository {
         limit: u32,
     ) -> Result<RevocationPage, SessionError> {
         let state = self.lock();
-        let now = now_us();
+        let now_us = state.now_us();
         let start = if cursor.is_empty() {
-            Cursor::since(now - i64::from(keep_s) * 1_000_000)
+            Cursor::since(now_us - i64::from(keep_s) * 1_000_000)
         } else {
             Cursor::parse(cursor).map_err(|_| SessionError::CursorInvalid)?
         };
@@ -194,15 +240,15 @@ impl RevocationRepository for MemorySessionRepository {
         found.retain(|(at, subject, _)| (*at, *subject) > (at_us, id));
         found.sort_by_key(|(at, subject, _)| (*at, *subject));
         found.truncate(limit as usize);
-        let last = found.last().map(|&(at_us, id, _)| Position { at_us, id });
-        let (cursor, more) = Cursor::after(found.len(), limit, last, now);
+        let full = feed::end_of_full(&found, limit, |&(at_us, id, _)| Position { at_us, id });
+        let (cursor, more) = start.after(full, now_us);
         let entries = found.into_iter().map(|(_, _, entry)| (entry.clone(), keep_s)).collect();
         Ok(RevocationPage { entries, cursor: cursor.to_string(), more })
     }
 
     async fn sweep(&self, keep_s: u32, limit: u32) -> Result<u64, SessionError> {
         let mut state = self.lock();
-        let before = now_us() - i64::from(keep_s) * 1_000_000;
+        let before = state.now_us() - i64::from(keep_s) * 1_000_000;
         let old = state.revocations.iter().filter(|(_, (at, _))| *at < before);
         let old: Vec<_> = old.map(|(id, _)| *id).take(limit as usize).collect();
         for id in &old {

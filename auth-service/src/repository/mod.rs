@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 #[cfg(any(test, feature = "testing"))]
-pub use memory::{MemoryKeyRepository, MemorySessionRepository};
+pub use memory::{Fault, MemoryKeyRepository, MemorySessionRepository};
 pub use mysql::{MIGRATOR, MySqlKeyRepository, MySqlRevocationRepository, MySqlSessionRepository};
 
 use crate::model::{
@@ -32,7 +32,7 @@ pub trait SessionRepository: Send + Sync {
     /// Stores a new session.
     async fn insert(&self, opened: &Opened) -> Result<(), SessionError>;
 
-    /// Finds what is known about a presented token.
+    /// Finds what is known about a presented token, and tells when by the clock of the storage.
     async fn find_presented(&self, token: TokenDigest) -> Result<Option<Presented>, SessionError>;
 
     /// Lets `decide` say what presenting `token` does, and stores that. Presentations of the tokens
@@ -113,7 +113,8 @@ pub trait KeyRepository: Send + Sync {
     /// private part is destroyed. Returns whether this call did it: another one may have.
     async fn promote(&self, kid: &str, until: DateTime<Utc>) -> Result<bool, SessionError>;
 
-    /// Stores a key that signs from now on, and withdraws every other one at once.
+    /// Stores a key that signs from now on, and withdraws every other one at once. When another one is
+    /// stored at the same moment, nothing happens and it is [`SessionError::KeysChanged`].
     async fn replace_all(&self, key: &StoredKey, now: DateTime<Utc>) -> Result<(), SessionError>;
 
     /// Deletes the keys that have not been published since `before`. Returns how many.

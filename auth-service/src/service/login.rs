@@ -24,10 +24,13 @@ impl AuthService {
         let (version, roles) = (identity.version, identity.roles.clone());
         let login = Login { identity, client: command.client, first_token: refresh_token.digest() };
         let opened = Session::open(login, &self.lifetimes, self.clock.now());
+        // Signed before anything is stored: a session whose holder never got it would take the place
+        // of one that somebody uses.
+        let pair = self.issue(&opened.session, (version, roles), refresh_token)?;
         self.sessions.insert(&opened).await?;
         tracing::debug!(session.id = %opened.session.id(), "session started");
         self.keep_bound(opened.session.user_id()).await;
-        self.issue(&opened.session, (version, roles), refresh_token)
+        Ok(pair)
     }
 }
 
@@ -58,6 +61,19 @@ mod tests {
         let disabled = fixture.login("alice@example.com", PASSWORD).await;
         assert!(matches!(disabled, Err(SessionError::AccountDisabled)));
         assert!(fixture.event_names().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_for_which_no_token_can_be_signed_begins_no_session() {
+        let fixture = Fixture::new().await;
+        let alice = fixture.accounts.add("alice@example.com", PASSWORD);
+        fixture.forget_the_keys().await;
+        let unsigned = fixture.login("alice@example.com", PASSWORD).await;
+        assert!(matches!(unsigned, Err(SessionError::Unavailable { .. })));
+        assert_eq!(fixture.service.list_sessions(alice).await.unwrap(), []);
+        assert!(fixture.event_names().is_empty());
+        fixture.look_at_the_keys().await;
+        fixture.login("alice@example.com", PASSWORD).await.unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Use cases of sessions, one a file. They know ports and the model, no transport and no storage.
 
+mod follow_accounts;
 mod housekeeping;
 mod login;
 mod logout;
@@ -16,9 +17,9 @@ use chassis::clock::Clock;
 use chassis::config::Secret;
 use chassis::doorbell::Doorbell;
 
+pub use follow_accounts::AccountFollower;
 pub use login::LogIn;
 pub use refresh::Refresh;
-pub use revocations::AccountFollower;
 pub use rotate_keys::Rotation;
 
 use crate::client::CredentialChecker;
@@ -60,8 +61,10 @@ pub struct AuthService {
     pub per_user_max: u32,
     /// How long a revocation matters: longer than an access token may live, in seconds.
     pub keep_revocations_s: u32,
-    /// Rung when there are new revocations.
+    /// Rung when there are new revocations, and for edges when the keys changed.
     pub bell: Doorbell,
+    /// Rung for the other replicas when the keys changed: they sign with what was withdrawn until then.
+    pub key_bell: Doorbell,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

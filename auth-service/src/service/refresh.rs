@@ -4,12 +4,11 @@
 //! transaction; the token is judged again under the session's lock, because much can happen
 //! meanwhile.
 
-use chrono::{DateTime, Utc};
 use tracing::instrument;
 
 use super::{AuthService, TokenPair};
 use crate::model::{
-    AccountAccess, EndReason, Exchange, Presented, Session, SessionError, UserId, Verdict,
+    AccountAccess, EndReason, Exchange, Moment, Presented, Session, SessionError, UserId, Verdict,
 };
 use crate::token::RefreshSecret;
 
@@ -35,18 +34,21 @@ impl AuthService {
         }
         // One moment for both judgements: a slow answer about the account must not turn a reply
         // that was lost in time into a reuse, nor a reuse into anything else.
-        let now = self.clock.now();
-        let access = self.check_account(&presented, now).await?;
+        let moment = Moment { now: self.clock.now(), shared: presented.seen_at };
+        let access = self.check_account(&presented, moment).await?;
 
-        let fresh = RefreshSecret::generate()?;
+        let (session, fresh) = (&presented.session, RefreshSecret::generate()?);
         let digest = fresh.digest();
-        let decide = |found: &_| Exchange::decide(found, digest, &self.lifetimes, now);
-        let exchange = self.sessions.exchange(presented.session.id(), token, &decide).await?;
+        // Signed before anything is stored: when that fails the presented token has to stay good, or
+        // the next attempt with it would pass for a theft.
+        let issue =
+            |access: AccountAccess| self.issue(session, (access.version, access.roles), fresh);
+        let pair = access.map(issue).transpose()?;
+        let decide = |found: &_| Exchange::decide(found, digest, &self.lifetimes, moment);
+        let exchange = self.sessions.exchange(session.id(), token, &decide).await?;
         match exchange.verdict {
             Verdict::Rotate | Verdict::Reissue => {
-                let unchecked = || SessionError::internal("a used token became usable again");
-                let access = access.ok_or_else(unchecked)?;
-                self.issue(&exchange.session, (access.version, access.roles), fresh)
+                pair.ok_or_else(|| SessionError::internal("a used token became usable again"))
             }
             Verdict::Reused => {
                 tracing::warn!(session.id = %exchange.session.id(), "refresh token reused");
@@ -61,10 +63,10 @@ impl AuthService {
     async fn check_account(
         &self,
         presented: &Presented,
-        now: DateTime<Utc>,
+        moment: Moment,
     ) -> Result<Option<AccountAccess>, SessionError> {
         let session = &presented.session;
-        match presented.judge(&self.lifetimes, now) {
+        match presented.judge(&self.lifetimes, moment) {
             Verdict::Refused => return Err(SessionError::RefreshInvalid),
             Verdict::Reused => return Ok(None),
             Verdict::Rotate | Verdict::Reissue => {}
@@ -119,9 +121,39 @@ mod tests {
         let fixture = Fixture::new().await;
         let (_, first) = fixture.logged_in().await;
         fixture.refresh(&first).await.unwrap();
-        fixture.clock.advance(TimeDelta::seconds(9));
+        fixture.storage_clock.advance(TimeDelta::seconds(9));
         let again = fixture.refresh(&first).await.unwrap();
         fixture.refresh(&again).await.unwrap();
+        assert_eq!(fixture.event_names(), ["auth.session_started"]);
+    }
+
+    /// A replica whose clock is minutes ahead answers the second attempt, and one behind the third.
+    #[tokio::test]
+    async fn a_lost_reply_is_one_whatever_the_clocks_of_the_replicas_show() {
+        let fixture = Fixture::new().await;
+        let (_, first) = fixture.logged_in().await;
+        fixture.refresh(&first).await.unwrap();
+        for skew in [5, -10] {
+            fixture.clock.advance(TimeDelta::minutes(skew));
+            fixture.storage_clock.advance(TimeDelta::seconds(4));
+            fixture.refresh(&first).await.unwrap();
+        }
+        fixture.storage_clock.advance(TimeDelta::seconds(3));
+        assert!(matches!(fixture.refresh(&first).await, Err(SessionError::RefreshReused)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_could_not_be_exchanged_for_want_of_a_signature_stays_good() {
+        let fixture = Fixture::new().await;
+        let (_, first) = fixture.logged_in().await;
+        fixture.forget_the_keys().await;
+        for _ in 0..2 {
+            fixture.storage_clock.advance(TimeDelta::seconds(11));
+            let unsigned = fixture.refresh(&first).await;
+            assert!(matches!(unsigned, Err(SessionError::Unavailable { .. })));
+        }
+        fixture.look_at_the_keys().await;
+        fixture.refresh(&first).await.unwrap();
         assert_eq!(fixture.event_names(), ["auth.session_started"]);
     }
 
@@ -157,7 +189,7 @@ mod tests {
         let fixture = Fixture::new().await;
         let (_, first) = fixture.logged_in().await;
         fixture.refresh(&first).await.unwrap();
-        fixture.clock.advance(TimeDelta::seconds(11));
+        fixture.storage_clock.advance(TimeDelta::seconds(11));
         assert!(matches!(fixture.refresh(&first).await, Err(SessionError::RefreshReused)));
     }
 

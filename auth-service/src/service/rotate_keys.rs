@@ -38,6 +38,7 @@ impl AuthService {
             Rotation::Withdraw => self.keys.withdraw().await?,
         };
         self.bell.ring();
+        self.key_bell.ring();
         tracing::info!(user.id = %actor, rotation = ?rotation, "signing keys rotated by order");
         Ok(keys)
     }

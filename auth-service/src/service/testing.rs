@@ -10,8 +10,10 @@ use chrono::TimeDelta;
 
 use super::{AuthService, LogIn, Refresh, TokenPair};
 use crate::client::MemoryAccounts;
-use crate::model::{Client, Credentials, Lifetimes, SessionError, SessionEvent, UserId};
-use crate::repository::{MemoryKeyRepository, MemorySessionRepository, SessionRepository};
+use crate::model::{
+    Client, Credentials, Lifetimes, Revocation, SessionError, SessionEvent, UserId,
+};
+use crate::repository::{Fault, MemoryKeyRepository, MemorySessionRepository, SessionRepository};
 use crate::token::{AccessTokens, KeyRing, KeyRingSource, RotationPlan, Sealer};
 
 /// The password of the account that [`Fixture::logged_in`] makes.
@@ -20,21 +22,24 @@ pub(super) const PASSWORD: &str = "correct horse battery";
 pub(super) struct Fixture {
     pub(super) service: AuthService,
     pub(super) accounts: Arc<MemoryAccounts>,
+    /// The clock of the replica.
     pub(super) clock: Arc<FixedClock>,
+    /// The clock of the storage, which replicas share.
+    pub(super) storage_clock: Arc<FixedClock>,
     pub(super) verifier: Verifier,
     sessions: Arc<MemorySessionRepository>,
 }
 
 impl Fixture {
     pub(super) async fn new() -> Self {
-        let clock = Arc::new(FixedClock::default());
+        let [clock, storage_clock] = [(); 2].map(|()| Arc::new(FixedClock::default()));
         let sealer = Arc::new(Sealer::new(&Secret::new("the one key")).unwrap());
         let keys = Arc::new(MemoryKeyRepository::default());
         let ring = Arc::new(KeyRing::open(keys, sealer, clock.clone()).await.unwrap());
         let config = TokenConfig::default();
         let source = Arc::new(KeyRingSource::new(ring.clone()));
         let accounts = Arc::new(MemoryAccounts::default());
-        let sessions = Arc::new(MemorySessionRepository::default());
+        let sessions = Arc::new(MemorySessionRepository::new(storage_clock.clone()));
         let service = AuthService {
             sessions: sessions.clone(),
             revocations: sessions.clone(),
@@ -50,6 +55,7 @@ impl Fixture {
             per_user_max: 5,
             keep_revocations_s: 1_260,
             bell: Doorbell::new(),
+            key_bell: Doorbell::new(),
             lifetimes: Lifetimes {
                 absolute: TimeDelta::days(30),
                 idle: TimeDelta::days(7),
@@ -58,7 +64,7 @@ impl Fixture {
             clock: clock.clone(),
         };
         let verifier = Verifier::new(&config, source, clock.clone());
-        Self { service, accounts, clock, verifier, sessions }
+        Self { service, accounts, clock, storage_clock, verifier, sessions }
     }
 
     pub(super) async fn login(
@@ -77,6 +83,27 @@ impl Fixture {
     pub(super) async fn refresh(&self, pair: &TokenPair) -> Result<TokenPair, SessionError> {
         let token = Some(pair.refresh_token.clone());
         self.service.refresh(Refresh { token, companion: None }).await
+    }
+
+    /// Lets so much time pass, on the paused clock of the runtime, that what is known of the keys is
+    /// too old to sign with.
+    pub(super) async fn forget_the_keys(&self) {
+        tokio::time::advance(std::time::Duration::from_secs(121)).await;
+    }
+
+    pub(super) async fn look_at_the_keys(&self) {
+        self.service.keys.tend(&self.service.rotation).await.unwrap();
+    }
+
+    /// Everything that verifiers are told.
+    pub(super) async fn feed(&self) -> Vec<Revocation> {
+        let page = self.service.list_revocations("").await.unwrap();
+        page.entries.into_iter().map(|(entry, _)| entry).collect()
+    }
+
+    /// Lets the storage fail so, or not any more.
+    pub(super) fn break_storage(&self, fault: Option<Fault>) {
+        self.sessions.set_fault(fault);
     }
 
     pub(super) fn sessions_port(&self) -> &dyn SessionRepository {

@@ -23,8 +23,8 @@ use super::jwks::KeySetDocument;
 use crate::model::{SessionError, StoredKey};
 use crate::repository::KeyRepository;
 
-/// How often the keys are looked at until one is there that signs.
-const ATTEMPTS: usize = 5;
+/// How often a key is tried to be made the one that signs, while others do the same.
+pub(super) const ATTEMPTS: usize = 5;
 
 /// Why there is no key to sign with.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,16 @@ impl KeyError {
     }
 }
 
+/// What an order of an administrator fails with. An outage stays one.
+impl From<KeyError> for SessionError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Repository(error) => error,
+            KeyError::Unreadable { .. } | KeyError::NotMade => Self::internal(error),
+        }
+    }
+}
+
 /// Longest time for which the ring signs without having looked at the table: a key that was retired
 /// meanwhile is published for longer than this.
 const UNCHECKED_MAX: Duration = Duration::from_mins(2);
@@ -62,6 +72,9 @@ pub struct KeyRing {
     pub(super) keys: Arc<dyn KeyRepository>,
     pub(super) sealer: Arc<Sealer>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Held from a look at the table until the ring does as it says, and while the table is changed:
+    /// a look that another task's change overtakes would put a key back that was withdrawn.
+    pub(super) turn: tokio::sync::Mutex<()>,
     signing: RwLock<Signing>,
 }
 
@@ -91,7 +104,8 @@ impl KeyRing {
         for _ in 0..ATTEMPTS {
             if let Some(key) = keys.list().await?.into_iter().find(|key| key.signs) {
                 let signing = RwLock::new(Signing::open(&key, &sealer)?);
-                return Ok(Self { keys, sealer, clock, signing });
+                let turn = tokio::sync::Mutex::default();
+                return Ok(Self { keys, sealer, clock, turn, signing });
             }
             let made = make_key(&sealer, clock.as_ref()).ok_or(KeyError::NotMade)?;
             if keys.insert_signing(&made).await? {
@@ -102,7 +116,7 @@ impl KeyRing {
     }
 
     /// Signs with the key that the table names from now on: another replica may have put another one
-    /// in its place. Returns whether it is another one.
+    /// in its place. Returns whether it is another one. Called in turn.
     pub(super) fn adopt(&self, keys: &[StoredKey]) -> Result<bool, KeyError> {
         let signing = keys.iter().find(|key| key.signs).ok_or(KeyError::NotMade)?;
         if *self.current().kid == *signing.kid {

@@ -101,6 +101,27 @@ impl Harness {
         Instance::start(config, &pool, &self.clock, &self.user_service).await
     }
 
+    /// A replica whose clock is not that of the others.
+    pub(crate) async fn replica_under(&self, clock: &Arc<FixedClock>) -> Instance {
+        let pool = db::connect(&self.database.config()).unwrap();
+        Instance::start(&self.config, &pool, clock, &self.user_service).await.unwrap()
+    }
+
+    /// Lets the exchange of a token have happened so many seconds earlier, by the clock of the
+    /// database.
+    pub(crate) async fn antedate_exchange(&self, pair: &pb::TokenPair, seconds: u32) {
+        let digest = RefreshSecret::parse(&pair.refresh_token).unwrap().digest();
+        let done = sqlx::query(
+            "UPDATE refresh_tokens SET spent_at = spent_at - INTERVAL ? SECOND WHERE digest = ?",
+        )
+        .bind(seconds)
+        .bind(digest.as_bytes().as_slice())
+        .execute(&self.pool)
+        .await
+        .unwrap();
+        assert_eq!(done.rows_affected(), 1);
+    }
+
     pub(crate) async fn login(&self) -> pb::TokenPair {
         self.instance.login(EMAIL, PASSWORD).await.unwrap()
     }
@@ -192,6 +213,7 @@ impl Instance {
             pool: pool.clone(),
             outbox: Outbox::new(),
             bell: Doorbell::new(),
+            key_bell: Doorbell::new(),
             user_service: channel(&[user_service.endpoint()], &config.upstream),
             clock: clock.clone(),
         };

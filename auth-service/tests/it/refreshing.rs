@@ -31,9 +31,9 @@ async fn a_lost_reply_can_be_asked_for_again_for_a_moment() {
     let harness = Harness::start().await;
     let first = harness.login().await;
     let lost = harness.refresh(&first).await.unwrap();
-    harness.clock.advance(TimeDelta::seconds(5));
+    harness.antedate_exchange(&first, 2).await;
     let lost_too = harness.refresh(&first).await.unwrap();
-    harness.clock.advance(TimeDelta::seconds(5));
+    harness.antedate_exchange(&first, 2).await;
     let again = harness.refresh(&first).await.unwrap();
     for (pair, state) in
         [(&first, "SPENT"), (&lost, "REPLACED"), (&lost_too, "REPLACED"), (&again, "LIVE")]

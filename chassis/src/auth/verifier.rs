@@ -152,7 +152,7 @@ impl Verifier {
 
     /// Gets the key set and keeps it current until `stop` is cancelled.
     pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
-        self.adopt_last_good();
+        self.adopt_last_good().await;
         let work = async {
             self.wait_for_keys().await;
             loop {
@@ -193,11 +193,15 @@ impl Verifier {
         Ok(())
     }
 
-    /// Goes on with the key set of an earlier process, if there is one that may be believed.
-    fn adopt_last_good(&self) {
-        let Some(set) = self.last_good.as_ref().and_then(|last_good| last_good.keys()) else {
+    /// Goes on with the key set of an earlier process, if there is one that may be believed, and the
+    /// issuer has not told a newer one meanwhile.
+    async fn adopt_last_good(&self) {
+        let Some(last_good) = &self.last_good else { return };
+        let Some(set) = last_good.keys().await else { return };
+        let _no_fetch_meanwhile = self.last_fetch.lock().await;
+        if self.generation().is_some() {
             return;
-        };
+        }
         match self.adopt(&set) {
             Ok(()) => tracing::info!("beginning with the key set of an earlier process"),
             Err(error) => tracing::warn!(error = format!("{error:#}"), "last good keys not used"),
@@ -643,8 +647,10 @@ mod tests {
         let open = || Arc::new(LastGood::open(&folder, 60, clock.clone()).unwrap());
         let (source, _) = switchable();
         let config = TokenConfig::default();
-        let first = Verifier::new(&config, source.clone(), clock.clone()).keeping(open());
+        let kept = open();
+        let first = Verifier::new(&config, source.clone(), clock.clone()).keeping(kept.clone());
         first.refresh_now().await.unwrap();
+        kept.flush().await;
         source.down.store(true, Ordering::SeqCst);
         let second = Verifier::new(&config, source.clone(), clock.clone()).keeping(open());
         let (second, stop) = (Arc::new(second), CancellationToken::new());
@@ -657,6 +663,22 @@ mod tests {
             stop.cancel();
         };
         tokio::join!(Arc::clone(&second).keep_fresh(stop.clone()), observed);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_keys_of_an_earlier_process_replace_none_that_the_issuer_told() {
+        let folder = std::env::temp_dir().join(format!("eh-keys-{}", new_id()));
+        let kept = Arc::new(LastGood::open(&folder, 60, fixed_clock()).unwrap());
+        kept.save_keys(&TestIssuer::new().key_set());
+        kept.flush().await;
+        let (source, _) = switchable();
+        let config = TokenConfig::default();
+        let verifier = Verifier::new(&config, source.clone(), fixed_clock()).keeping(kept);
+        verifier.refresh_now().await.unwrap();
+        verifier.adopt_last_good().await;
+        let token = source.issuers[0].token(new_id(), &[]);
+        assert!(verifier.verify(&token).await.is_ok());
         std::fs::remove_dir_all(folder).unwrap();
     }
 

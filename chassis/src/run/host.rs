@@ -34,6 +34,8 @@ use crate::shutdown::Shutdown;
 
 /// The channel, in the name space of the installation, in which edges hear of revocations.
 const REVOCATIONS_CHANNEL: &str = "revocations";
+/// The channel in which replicas of the token issuer hear of changed keys.
+const KEYS_CHANNEL: &str = "signing-keys";
 /// Time for a pool to say goodbye to its server.
 const POOL_CLOSE: Duration = Duration::from_secs(1);
 
@@ -259,13 +261,7 @@ impl Host {
         }
         let verifier = Arc::new(verifier);
         self.spawn("token-keys", Arc::clone(&verifier).keep_fresh(self.shutdown.soft()));
-        let bell = Arc::new(Notify::new());
-        if let Some(redis) = sources.redis {
-            let channel = redis.key(REVOCATIONS_CHANNEL);
-            let listener =
-                doorbell::listen(redis, channel, Arc::clone(&bell), self.shutdown.soft());
-            self.spawn("revocation doorbell", listener);
-        }
+        let bell = self.hear(REVOCATIONS_CHANNEL, sources.redis);
         let observed = Arc::clone(&revocations);
         self.health.register("revocations", move || {
             let is_loaded = observed.is_loaded();
@@ -276,22 +272,54 @@ impl Host {
             verifier: Arc::clone(&verifier),
             feed: sources.revocations,
             bell,
-            last_good,
+            last_good: last_good.clone(),
             config: config.clone(),
         });
-        self.spawn("revocations", follower.run(self.shutdown.soft()));
+        let followed = CancellationToken::new();
+        if let Some(last_good) = last_good {
+            let written = followed.clone();
+            self.spawn("last good set", async move { last_good.keep(written).await });
+        }
+        let stop = self.shutdown.soft();
+        self.spawn("revocations", async move {
+            // What the follower saves at its end is still to be written.
+            let _ended = followed.drop_guard();
+            follower.run(stop).await;
+        });
         Ok(verifier)
     }
 
     /// The bell that tells edges of new revocations.
     pub fn revocation_bell(&self, redis: Option<Redis>) -> Doorbell {
+        self.bell(REVOCATIONS_CHANNEL, redis)
+    }
+
+    /// The bell that tells replicas of the token issuer of changed keys, and what is rung when it, or
+    /// that of another replica, was.
+    pub fn key_bell(&self, redis: Option<Redis>) -> (Doorbell, Arc<Notify>) {
+        (self.bell(KEYS_CHANNEL, redis.clone()), self.hear(KEYS_CHANNEL, redis))
+    }
+
+    /// A bell that is heard in `channel`; without Redis by nobody.
+    fn bell(&self, channel: &'static str, redis: Option<Redis>) -> Doorbell {
         let bell = Doorbell::new();
         if let Some(redis) = redis {
-            let channel = redis.key(REVOCATIONS_CHANNEL);
-            let carried = bell.clone().carry(redis, channel, self.shutdown.soft());
-            self.spawn("revocation doorbell", carried);
+            let key = redis.key(channel);
+            let carried = bell.clone().carry(redis, key, self.shutdown.soft());
+            self.spawn("doorbell", carried);
         }
         bell
+    }
+
+    /// What is rung when a bell of `channel` was; without Redis never.
+    fn hear(&self, channel: &'static str, redis: Option<Redis>) -> Arc<Notify> {
+        let rung = Arc::new(Notify::new());
+        if let Some(redis) = redis {
+            let key = redis.key(channel);
+            let listener = doorbell::listen(redis, key, Arc::clone(&rung), self.shutdown.soft());
+            self.spawn("doorbell listener", listener);
+        }
+        rung
     }
 
     /// The token that asks the process to stop; the soft token follows when callers know.

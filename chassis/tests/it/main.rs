@@ -21,5 +21,6 @@ mod probes;
 mod proof;
 mod proxy;
 mod publisher;
+mod revocations;
 mod support;
 mod transactions;

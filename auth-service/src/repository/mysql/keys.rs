@@ -37,11 +37,7 @@ impl KeyRepository for MySqlKeyRepository {
 
     #[instrument(name = "db.key.insert", skip_all, fields(key.id = key.kid))]
     async fn insert_signing(&self, key: &StoredKey) -> Result<bool, SessionError> {
-        match insert_signing(&self.pool, key).await {
-            Ok(()) => Ok(true),
-            Err(error) if db::violated_key(&error) == Some("signing_keys_signs") => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        unless_changed(insert_signing(&self.pool, key).await.map(|()| true))
     }
 
     #[instrument(name = "db.key.insert_pending", skip_all, fields(key.id = key.kid))]
@@ -67,7 +63,7 @@ impl KeyRepository for MySqlKeyRepository {
     /// The pending row is claimed first: whoever comes second waits there and finds it claimed.
     #[instrument(name = "db.key.promote", skip_all, fields(key.id = kid))]
     async fn promote(&self, kid: &str, until: DateTime<Utc>) -> Result<bool, SessionError> {
-        db::transaction(&self.pool, |tx| {
+        let promoted = db::transaction(&self.pool, |tx| {
             Box::pin(async move {
                 let claimed = sqlx::query(
                     "UPDATE signing_keys SET pending = NULL WHERE kid = ? AND pending = 1",
@@ -85,14 +81,15 @@ impl KeyRepository for MySqlKeyRepository {
                 .bind(until.naive_utc())
                 .execute(&mut **tx)
                 .await?;
-                sqlx::query("UPDATE signing_keys SET signs = 1 WHERE kid = ?")
+                let signs = sqlx::query("UPDATE signing_keys SET signs = 1 WHERE kid = ?")
                     .bind(kid)
                     .execute(&mut **tx)
-                    .await?;
+                    .await;
+                signs.map_err(refusal)?;
                 Ok::<_, SessionError>(true)
             })
-        })
-        .await
+        });
+        unless_changed(promoted.await)
     }
 
     #[instrument(name = "db.key.replace_all", skip_all, fields(key.id = key.kid))]
@@ -107,8 +104,7 @@ impl KeyRepository for MySqlKeyRepository {
                 .bind(now.naive_utc())
                 .execute(&mut **tx)
                 .await?;
-                insert_signing(&mut **tx, key).await?;
-                Ok::<_, SessionError>(())
+                insert_signing(&mut **tx, key).await
             })
         })
         .await
@@ -124,11 +120,12 @@ impl KeyRepository for MySqlKeyRepository {
     }
 }
 
+/// Stores a key that signs, unless another one does.
 async fn insert_signing<'e>(
     executor: impl MySqlExecutor<'e>,
     key: &StoredKey,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+) -> Result<(), SessionError> {
+    let inserted = sqlx::query(
         "INSERT INTO signing_keys (kid, public_key, sealed_key, signs, created_at) \
          VALUES (?, ?, ?, 1, ?)",
     )
@@ -137,8 +134,24 @@ async fn insert_signing<'e>(
     .bind(&key.sealed_key)
     .bind(key.created_at.naive_utc())
     .execute(executor)
-    .await
-    .map(|_| ())
+    .await;
+    inserted.map(|_| ()).map_err(refusal)
+}
+
+/// At most one key signs: the schema says so, and refuses a second one that comes at the same moment.
+fn refusal(error: sqlx::Error) -> SessionError {
+    match db::violated_key(&error) {
+        Some("signing_keys_signs") => SessionError::KeysChanged,
+        _ => error.into(),
+    }
+}
+
+/// Says `false` when another one did it.
+fn unless_changed(outcome: Result<bool, SessionError>) -> Result<bool, SessionError> {
+    match outcome {
+        Err(SessionError::KeysChanged) => Ok(false),
+        outcome => outcome,
+    }
 }
 
 #[derive(sqlx::FromRow)]

@@ -18,7 +18,7 @@ use super::envelope::envelopes;
 use super::{Decide, SessionRepository};
 pub use keys::MySqlKeyRepository;
 pub use revocations::MySqlRevocationRepository;
-use rows::{PresentedRow, SessionRow, TokenRow};
+use rows::{PresentedRow, SeenTokenRow, SessionRow};
 
 use crate::model::{
     EndOfUser, EndReason, Exchange, Lifetimes, Opened, Presented, RefreshToken, Session,
@@ -108,7 +108,8 @@ impl SessionRepository for MySqlSessionRepository {
         let row = sqlx::query_as::<_, PresentedRow>(select_session!(
             ", t.digest, t.state, t.issued_at, t.spent_at, t.successor, \
              n.state AS next_state, n.issued_at AS next_issued_at, \
-             n.spent_at AS next_spent_at, n.successor AS next_successor",
+             n.spent_at AS next_spent_at, n.successor AS next_successor, \
+             UTC_TIMESTAMP(6) AS seen_at",
             "JOIN refresh_tokens t ON t.session_id = s.id \
              LEFT JOIN refresh_tokens n ON n.digest = t.successor WHERE t.digest = ?"
         ))
@@ -312,23 +313,25 @@ async fn presented(
     session: Session,
     digest: TokenDigest,
 ) -> Result<Option<Presented>, SessionError> {
-    let Some(token) = find_token(conn, digest).await? else { return Ok(None) };
+    let Some((token, seen_at)) = find_token(conn, digest).await? else { return Ok(None) };
     let successor = match token.successor {
-        Some(next) => find_token(conn, next).await?,
+        Some(next) => find_token(conn, next).await?.map(|(next, _)| next),
         None => None,
     };
-    Ok(Some(Presented { session, token, successor }))
+    Ok(Some(Presented { session, token, successor, seen_at }))
 }
 
+/// A token, and when it was read by the clock of the database.
 async fn find_token(
     conn: &mut MySqlConnection,
     digest: TokenDigest,
-) -> Result<Option<RefreshToken>, SessionError> {
-    let row = sqlx::query_as::<_, TokenRow>(
-        "SELECT digest, state, issued_at, spent_at, successor FROM refresh_tokens WHERE digest = ?",
+) -> Result<Option<(RefreshToken, DateTime<Utc>)>, SessionError> {
+    let row = sqlx::query_as::<_, SeenTokenRow>(
+        "SELECT digest, state, issued_at, spent_at, successor, UTC_TIMESTAMP(6) AS seen_at \
+         FROM refresh_tokens WHERE digest = ?",
     )
     .bind(digest.as_bytes().as_slice())
     .fetch_optional(conn)
     .await?;
-    row.map(RefreshToken::try_from).transpose()
+    row.map(SeenTokenRow::read).transpose()
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chassis::db::{self, Pool};
-use chassis::feed::{Cursor, Position};
+use chassis::feed::{self, Cursor, Position};
 use chrono::NaiveDateTime;
 use sqlx::mysql::MySqlConnection;
 use tracing::instrument;
@@ -41,44 +41,18 @@ pub(super) async fn insert_session(
 
 #[async_trait]
 impl RevocationRepository for MySqlRevocationRepository {
-    /// A guarded update of what is there, else an insert; of two replicas that insert at once, one
-    /// finds the row of the other, which has the same or a higher version or will be updated by the
-    /// next round.
+    /// A guarded update of what is there, else an insert. Of two replicas that insert at once, one
+    /// finds the row of the other, whose version may be a lower one: then it is there to be updated.
     #[instrument(name = "db.revocation.record", skip_all, fields(user.id = %rule.user_id))]
     async fn record(&self, rule: &AccountRule) -> Result<bool, SessionError> {
-        let updated = sqlx::query(
-            "UPDATE revocations SET version = ?, is_disabled = ?, sessions_from = ?, \
-             kept_session = ?, roles_from = ?, recorded_at = UTC_TIMESTAMP(6) \
-             WHERE subject = ? AND kind = 'ACCOUNT' AND version < ?",
-        )
-        .bind(rule.version)
-        .bind(rule.is_disabled)
-        .bind(rule.sessions_from)
-        .bind(rule.kept_session.map(|session| session.as_uuid()))
-        .bind(rule.roles_from)
-        .bind(rule.user_id.as_uuid())
-        .bind(rule.version)
-        .execute(&self.pool)
-        .await?;
-        if updated.rows_affected() > 0 {
+        if update_rule(&self.pool, rule).await? {
             return Ok(true);
         }
-        let inserted = sqlx::query(
-            "INSERT INTO revocations (subject, kind, version, is_disabled, sessions_from, \
-             kept_session, roles_from, recorded_at) \
-             VALUES (?, 'ACCOUNT', ?, ?, ?, ?, ?, UTC_TIMESTAMP(6))",
-        )
-        .bind(rule.user_id.as_uuid())
-        .bind(rule.version)
-        .bind(rule.is_disabled)
-        .bind(rule.sessions_from)
-        .bind(rule.kept_session.map(|session| session.as_uuid()))
-        .bind(rule.roles_from)
-        .execute(&self.pool)
-        .await;
-        match inserted {
-            Ok(_) => Ok(true),
-            Err(error) if db::violated_key(&error) == Some("PRIMARY") => Ok(false),
+        match insert_rule(&self.pool, rule).await {
+            Ok(()) => Ok(true),
+            Err(error) if db::violated_key(&error) == Some("PRIMARY") => {
+                Ok(update_rule(&self.pool, rule).await?)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -99,10 +73,10 @@ impl RevocationRepository for MySqlRevocationRepository {
                 // Before the rows: what is written from here on is read the next time.
                 let now_us = now_us(tx).await?;
                 let oldest = Cursor::since(now_us - i64::from(keep_s) * 1_000_000);
-                let start = given.unwrap_or(oldest).position();
-                let rows = rows(tx, start, limit).await?;
-                let last = rows.last().map(RevocationRow::position);
-                let (cursor, more) = Cursor::after(rows.len(), limit, last, now_us);
+                let start = given.unwrap_or(oldest);
+                let rows = rows(tx, start.position(), limit).await?;
+                let full = feed::end_of_full(&rows, limit, RevocationRow::position);
+                let (cursor, more) = start.after(full, now_us);
                 let entry = |row: RevocationRow| {
                     let left = i64::from(keep_s) - (now_us - row.position().at_us) / 1_000_000;
                     (Revocation::from(row), u32::try_from(left.max(1)).unwrap_or(keep_s))
@@ -126,6 +100,42 @@ impl RevocationRepository for MySqlRevocationRepository {
         .await?;
         Ok(done.rows_affected())
     }
+}
+
+/// Puts the rule in the place of one of a lower version. Returns whether there was one.
+async fn update_rule(pool: &Pool, rule: &AccountRule) -> Result<bool, sqlx::Error> {
+    let updated = sqlx::query(
+        "UPDATE revocations SET version = ?, is_disabled = ?, sessions_from = ?, \
+         kept_session = ?, roles_from = ?, recorded_at = UTC_TIMESTAMP(6) \
+         WHERE subject = ? AND kind = 'ACCOUNT' AND version < ?",
+    )
+    .bind(rule.version)
+    .bind(rule.is_disabled)
+    .bind(rule.sessions_from)
+    .bind(rule.kept_session.map(|session| session.as_uuid()))
+    .bind(rule.roles_from)
+    .bind(rule.user_id.as_uuid())
+    .bind(rule.version)
+    .execute(pool)
+    .await?;
+    Ok(updated.rows_affected() > 0)
+}
+
+async fn insert_rule(pool: &Pool, rule: &AccountRule) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO revocations (subject, kind, version, is_disabled, sessions_from, \
+         kept_session, roles_from, recorded_at) \
+         VALUES (?, 'ACCOUNT', ?, ?, ?, ?, ?, UTC_TIMESTAMP(6))",
+    )
+    .bind(rule.user_id.as_uuid())
+    .bind(rule.version)
+    .bind(rule.is_disabled)
+    .bind(rule.sessions_from)
+    .bind(rule.kept_session.map(|session| session.as_uuid()))
+    .bind(rule.roles_from)
+    .execute(pool)
+    .await
+    .map(|_| ())
 }
 
 async fn now_us(conn: &mut MySqlConnection) -> Result<i64, sqlx::Error> {

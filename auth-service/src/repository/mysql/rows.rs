@@ -2,7 +2,7 @@
 
 use chassis::db::DbError;
 use chassis::error::Kind;
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use uuid::Uuid;
 
 use crate::model::{
@@ -41,7 +41,7 @@ impl From<SessionRow> for Session {
 }
 
 #[derive(sqlx::FromRow)]
-pub(super) struct TokenRow {
+struct TokenRow {
     digest: Vec<u8>,
     state: String,
     issued_at: NaiveDateTime,
@@ -64,6 +64,20 @@ impl TryFrom<TokenRow> for RefreshToken {
     }
 }
 
+/// A token, and when it was read.
+#[derive(sqlx::FromRow)]
+pub(super) struct SeenTokenRow {
+    #[sqlx(flatten)]
+    token: TokenRow,
+    seen_at: NaiveDateTime,
+}
+
+impl SeenTokenRow {
+    pub(super) fn read(self) -> Result<(RefreshToken, DateTime<Utc>), SessionError> {
+        Ok((RefreshToken::try_from(self.token)?, self.seen_at.and_utc()))
+    }
+}
+
 /// A token with its session and its successor.
 #[derive(sqlx::FromRow)]
 pub(super) struct PresentedRow {
@@ -75,6 +89,7 @@ pub(super) struct PresentedRow {
     next_issued_at: Option<NaiveDateTime>,
     next_spent_at: Option<NaiveDateTime>,
     next_successor: Option<Vec<u8>>,
+    seen_at: NaiveDateTime,
 }
 
 impl PresentedRow {
@@ -95,7 +110,9 @@ impl TryFrom<PresentedRow> for Presented {
 
     fn try_from(row: PresentedRow) -> Result<Self, SessionError> {
         let successor = row.next().map(RefreshToken::try_from).transpose()?;
-        Ok(Self { session: row.session.into(), token: row.token.try_into()?, successor })
+        let token = RefreshToken::try_from(row.token)?;
+        let seen_at = row.seen_at.and_utc();
+        Ok(Self { session: row.session.into(), token, successor, seen_at })
     }
 }
 

@@ -58,6 +58,8 @@ pub struct FeedPage {
 #[async_trait]
 pub trait RevocationFeed: Send + Sync {
     /// Reads what happened since the page that returned `cursor`; everything in force when it is
-    /// empty. What came before may come again.
+    /// empty. What came before may come again. It ends with the deadline of the
+    /// [call](crate::grpc::context) that it belongs to. A cursor that is refused is
+    /// [`InvalidCursor`](crate::feed::InvalidCursor).
     async fn read(&self, cursor: &str) -> anyhow::Result<FeedPage>;
 }

@@ -3,9 +3,12 @@
 use anyhow::Context as _;
 use async_trait::async_trait;
 use http::uri::PathAndQuery;
+use tonic::Status;
 use uuid::Uuid;
 
 use super::{AccountRule, FeedPage, Kept, RevocationFeed};
+use crate::error::{RemoteError, codes};
+use crate::feed::InvalidCursor;
 use crate::grpc::Channel;
 
 /// The largest page that is accepted, in bytes; a page of the issuer has some 100 kB at most.
@@ -34,8 +37,18 @@ impl RevocationFeed for GrpcRevocationFeed {
         client.ready().await?;
         let request = tonic::Request::new(Request { cursor: cursor.to_owned() });
         let codec = tonic_prost::ProstCodec::<Request, Reply>::default();
-        client.unary(request, path, codec).await?.into_inner().try_into()
+        match client.unary(request, path, codec).await {
+            Ok(reply) => reply.into_inner().try_into(),
+            Err(status) => Err(refusal(status)),
+        }
     }
+}
+
+fn refusal(status: Status) -> anyhow::Error {
+    if RemoteError::from_status(&status).is(codes::CURSOR_INVALID) {
+        return InvalidCursor.into();
+    }
+    status.into()
 }
 
 /// The messages of the method, by field number; declared here because the chassis knows no service's
@@ -127,7 +140,16 @@ fn id(bytes: &[u8]) -> anyhow::Result<Uuid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::grpc::status;
     use crate::id::new_id;
+
+    #[test]
+    fn a_refused_cursor_is_told_apart() {
+        for (code, is_cursor) in [(codes::CURSOR_INVALID, true), (codes::INTERNAL, false)] {
+            let error = refusal(status(code, "refused", Vec::new(), None));
+            assert_eq!(error.is::<InvalidCursor>(), is_cursor, "{error:#}");
+        }
+    }
 
     #[test]
     fn a_page_is_read_whole_or_not_at_all() {

@@ -89,7 +89,7 @@ impl Revocations {
     /// Takes over a page of the feed; `is_last` when there is no more for now. Returns whether the
     /// set is another one afterwards.
     pub fn apply(&self, page: &FeedPage) -> bool {
-        let now = self.clock.now().timestamp();
+        let now = self.now();
         let has_changed = self.write().apply(page, now);
         if !page.more {
             self.is_loaded.store(true, Ordering::Release);
@@ -97,21 +97,26 @@ impl Revocations {
         has_changed
     }
 
-    /// Takes over the set of an earlier process.
+    /// Takes over the set of an earlier process, beside what this one was told already.
     pub(super) fn restore(&self, set: RevocationSet) {
-        *self.write() = set;
+        self.write().merge(set);
         self.is_loaded.store(true, Ordering::Release);
     }
 
     /// Forgets what no living token can run into.
     pub(super) fn forget(&self) {
-        let now = self.clock.now().timestamp();
+        let now = self.now();
         let mut set = self.write();
         set.sessions.retain(|_, forget_at| *forget_at > now);
         set.accounts.retain(|_, kept| kept.forget_at > now);
         let [sessions, accounts] = [set.sessions.len(), set.accounts.len()].map(as_figure);
         metrics::gauge!("eh_revocations", "kind" => "session").set(sessions);
         metrics::gauge!("eh_revocations", "kind" => "account").set(accounts);
+    }
+
+    /// The time by which the set is judged, in seconds since the epoch.
+    pub(super) fn now(&self) -> i64 {
+        self.clock.now().timestamp()
     }
 
     pub(super) fn snapshot(&self) -> RevocationSet {
@@ -160,6 +165,20 @@ impl RevocationSet {
             has_changed = true;
         }
         has_changed
+    }
+
+    /// Adds what another set knows: of two entries about one subject the one that says more stays.
+    fn merge(&mut self, other: Self) {
+        for (session, until) in other.sessions {
+            let forget_at = self.sessions.entry(session).or_insert(until);
+            *forget_at = until.max(*forget_at);
+        }
+        for (user, kept) in other.accounts {
+            let known = self.accounts.get(&user).map(|known| known.rule.version);
+            if known.is_none_or(|known| known < kept.rule.version) {
+                self.accounts.insert(user, kept);
+            }
+        }
     }
 }
 
@@ -280,5 +299,35 @@ mod tests {
         restored.restore(serde_json::from_str(&text).unwrap());
         assert_eq!(restored.snapshot(), set.snapshot());
         assert_eq!(restored.check(&old), Err(AuthError::Revoked));
+    }
+
+    #[test]
+    fn the_set_of_an_earlier_process_hides_nothing_of_what_this_one_was_told() {
+        let (earlier, _) = loaded();
+        let [ended_then, ended_now] = [token(1), token(1)];
+        let (back, gone) = (token(1), token(1));
+        let disabled = |facts: &TokenFacts, version| AccountRule {
+            is_disabled: true,
+            ..rule(facts.user_id, version)
+        };
+        earlier.apply(&with_rule(disabled(&back, 4)));
+        earlier.apply(&with_rule(rule(gone.user_id, 4)));
+        let sessions = vec![(ended_then.session_id, 900)];
+        earlier.apply(&FeedPage { sessions, ..FeedPage::default() });
+        let set = Revocations::new(Arc::new(FixedClock::default()));
+        let accounts = [rule(back.user_id, 5), disabled(&gone, 5)];
+        let page = FeedPage {
+            sessions: vec![(ended_now.session_id, 900)],
+            accounts: accounts.map(|item| Kept { item, keep_s: 900 }).to_vec(),
+            more: true,
+            ..FeedPage::default()
+        };
+        set.apply(&page);
+        set.restore(earlier.snapshot());
+        for ended in [ended_then, ended_now] {
+            assert_eq!(set.check(&ended), Err(AuthError::Revoked));
+        }
+        assert_eq!(set.check(&back), Ok(()));
+        assert_eq!(set.check(&gone), Err(AuthError::AccountDisabled));
     }
 }

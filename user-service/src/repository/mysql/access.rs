@@ -1,7 +1,7 @@
 //! What makes access tokens worthless before their time: one row per account, read as a feed.
 
 use chassis::db::{self, Pool};
-use chassis::feed::{Cursor, Position};
+use chassis::feed::{self, Cursor, Position};
 use chrono::NaiveDateTime;
 use sqlx::mysql::MySqlConnection;
 use uuid::Uuid;
@@ -59,9 +59,10 @@ pub(super) async fn list(
                 sqlx::query_scalar("SELECT UTC_TIMESTAMP(6)").fetch_one(&mut **tx).await?;
             let now_us = now.and_utc().timestamp_micros();
             let oldest = Cursor::since(now_us - i64::from(lookback_s) * 1_000_000);
-            let rows = rows(tx, given.unwrap_or(oldest).position(), limit).await?;
-            let last = rows.last().map(AccessRow::position);
-            let (cursor, more) = Cursor::after(rows.len(), limit, last, now_us);
+            let start = given.unwrap_or(oldest);
+            let rows = rows(tx, start.position(), limit).await?;
+            let full = feed::end_of_full(&rows, limit, AccessRow::position);
+            let (cursor, more) = start.after(full, now_us);
             let changes = rows.into_iter().map(AccessChange::try_from).collect::<Result<_, _>>()?;
             Ok::<_, UserError>(AccessChanges { changes, cursor: cursor.to_string(), more })
         })
