@@ -231,3 +231,18 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Network>, 
     let parsed = texts.iter().map(|text| text.parse());
     parsed.collect::<Result<_, _>>().map_err(serde::de::Error::custom)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::App;
+
+    #[test]
+    fn a_read_of_revocations_that_could_say_nothing_about_its_instance_is_refused() {
+        let mut config: Config = chassis::testing::config::defaults_with::<App>([]);
+        assert!(config.validate(Profile::Production).is_ok());
+        config.revocations.timeout_ms = config.upstream.connect_timeout_ms - 1;
+        let error = config.validate(Profile::Production).unwrap_err().to_string();
+        assert!(error.contains("revocations.timeout_ms"), "{error}");
+    }
+}
