@@ -106,7 +106,9 @@ mod tests {
         (0..=bytes.len()).map(move |cut| {
             let mut scan = RequestScan::default();
             if cut == bytes.len() {
-                bytes.iter().for_each(|byte| scan.take(&[*byte], 0));
+                for byte in bytes {
+                    scan.take(&[*byte], 0);
+                }
             } else {
                 scan.take(&bytes[..cut], 0);
                 scan.take(&bytes[cut..], 0);

@@ -124,8 +124,7 @@ impl Process {
         let listener = bind("server.listen", server.listen).await?;
         let public = listener.local_addr()?;
         let listening = Listening { public, internal };
-        let registration =
-            advertise::registration(self.host.name(), listening, server, discovery)?;
+        let registration = advertise::registration(self.host.name(), listening, server, discovery)?;
         let mut serving = JoinSet::new();
         let port = self.host.shutdown().part();
         let terms = Serving::of(&self.host, port.clone());

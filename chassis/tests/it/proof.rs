@@ -112,7 +112,8 @@ async fn silent_connections_of_one_address_close_the_port_to_nobody_else() {
         handshake(&folder, tcp, Some("gateway-service"), &[&rustls::version::TLS13]).await
     };
     tokio::time::timeout(DEADLINE, honest).await.expect("the port is closed").unwrap();
-    let last = silent.last_mut().unwrap().read(&mut [0; 1]);
+    let mut byte = [0];
+    let last = silent.last_mut().unwrap().read(&mut byte);
     let closed = tokio::time::timeout(DEADLINE, last).await.expect("it is kept waiting");
     assert!(matches!(closed, Ok(0) | Err(_)), "beyond its share an address is turned away");
 }

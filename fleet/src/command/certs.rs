@@ -11,7 +11,7 @@ use crate::credentials::Credentials;
 use crate::ui;
 
 /// Pause between two looks for certificates that come near their end.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 
 /// Options of `certs`.
 #[derive(Debug, clap::Args)]

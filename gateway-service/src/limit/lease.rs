@@ -123,12 +123,11 @@ impl SharedBudgets {
         // Held across the call, so that one request of a caller refills for all of them.
         let mut lease = lease.lock().await;
         let asked = Instant::now();
-        let together = match lease.decide(asked) {
-            Some(decision) => decision,
-            None => {
-                let grant = self.ask(&key, quota, lease.unused()).await?;
-                lease.refill(grant, asked)
-            }
+        let together = if let Some(decision) = lease.decide(asked) {
+            decision
+        } else {
+            let grant = self.ask(&key, quota, lease.unused()).await?;
+            lease.refill(grant, asked)
         };
         let now = Instant::now();
         if !together.is_allowed {

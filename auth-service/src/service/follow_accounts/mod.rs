@@ -110,9 +110,7 @@ impl AccountFollower {
             let cursor = cursor.to_owned();
             let read = self.read(part, &cursor).await;
             outcome = outcome.and(self.work_off().await);
-            if read.is_err() {
-                return read;
-            }
+            read?;
         }
         outcome
     }

@@ -1,8 +1,8 @@
 //! Refresh tokens and sessions: A043 to A051, and how fast a revocation reaches every gateway.
 
 mod figures;
-mod refreshing;
 mod listing;
+mod refreshing;
 
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,12 @@ use crate::support::text;
 use self::figures::{
     revocations_outlive_redis_and_restarts, revocations_reach_every_gateway_without_redis,
 };
+use self::listing::{a050_logout_twice_and_late, a051_chosen_session};
 use self::refreshing::{
     a043_refresh_token_used_twice, a044_lost_reply, a045_refreshes_at_once,
     a046_refresh_of_the_dead, a047_refresh_beside_anothers_access_token,
     a048_guessed_refresh_tokens, a049_refresh_tokens_at_rest,
 };
-use self::listing::{a050_logout_twice_and_late, a051_chosen_session};
 
 /// The rows of this section.
 pub(crate) fn rows() -> Vec<Row> {

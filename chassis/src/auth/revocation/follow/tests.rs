@@ -57,7 +57,9 @@ impl Feed {
         }
         tokio::time::sleep(Duration::from_millis(self.page_ms.load(Ordering::SeqCst))).await;
         let one_fails_of = self.one_fails_of.load(Ordering::SeqCst);
-        if self.down.load(Ordering::SeqCst) || (one_fails_of > 0 && reads % one_fails_of == 0) {
+        if self.down.load(Ordering::SeqCst)
+            || (one_fails_of > 0 && reads.is_multiple_of(one_fails_of))
+        {
             anyhow::bail!("connection refused");
         }
         if self.forgetful.load(Ordering::SeqCst) && !cursor.is_empty() {
