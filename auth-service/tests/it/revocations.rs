@@ -8,6 +8,7 @@ use chassis::auth::{
     AuthError, FeedPage, GrpcRevocationFeed, RevocationFeed, Revocations, Verifier,
 };
 use chassis::config::RevocationConfig;
+use chrono::TimeDelta;
 use proto::auth::v1 as pb;
 use proto::user::v1 as user_pb;
 
@@ -169,6 +170,8 @@ async fn administrators_rotate_keys_and_nobody_else_does() {
     assert_eq!(code(rotate(&customer, false).await), "PERMISSION_DENIED");
     harness.accounts.alter(harness.alice, |account| account.roles = vec!["admin".to_owned()]);
     let admin = harness.login().await;
+    // Keys are listed by age.
+    harness.clock.advance(TimeDelta::seconds(1));
     let keys = rotate(&admin, false).await.unwrap().keys;
     let states: Vec<_> = keys.iter().map(pb::SigningKey::state).collect();
     assert_eq!(states, [pb::KeyState::Signing, pb::KeyState::Pending]);

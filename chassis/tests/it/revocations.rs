@@ -1,14 +1,22 @@
 //! Following revocations at an issuer of several replicas.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chassis::auth::{Follower, FollowerParts, GrpcRevocationFeed, Revocations, Verifier};
 use chassis::clock::SystemClock;
 use chassis::config::{RevocationConfig, ServerConfig, UpstreamConfig};
+use chassis::discovery::Endpoint;
 use chassis::grpc::GrpcApp;
 use chassis::testing::grpc::{Server, channel};
 use chassis::testing::tokens::TestIssuer;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -22,17 +30,13 @@ const FAILURES: usize = 3;
 #[tokio::test]
 async fn a_replica_that_hangs_is_soon_left_out() {
     let [hung, good] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
-    let (asked, answered) = (Arc::clone(&hung), Arc::clone(&good));
-    let silent = Echo::routes(move |_| {
-        asked.fetch_add(1, Ordering::SeqCst);
-        std::future::pending()
-    });
+    let answered = Arc::clone(&good);
     // An empty message is the page of a feed in which there is nothing.
     let empty = Echo::routes(move |_| {
         answered.fetch_add(1, Ordering::SeqCst);
         async { Ok(String::new()) }
     });
-    let silent = Server::start(GrpcApp::new(silent), ServerConfig::default()).await;
+    let silent = frozen(Arc::clone(&hung)).await;
     let empty = Server::start(GrpcApp::new(empty), ServerConfig::default()).await;
     let upstream = UpstreamConfig {
         connect_timeout_ms: 100,
@@ -40,7 +44,7 @@ async fn a_replica_that_hangs_is_soon_left_out() {
         eject_for_ms: 60_000,
         ..UpstreamConfig::default()
     };
-    let issuer = channel(&[silent.endpoint(), empty.endpoint()], &upstream);
+    let issuer = channel(&[silent, empty.endpoint()], &upstream);
     let config = RevocationConfig {
         method: METHOD.to_owned(),
         resync_ms: 20,
@@ -69,6 +73,27 @@ async fn a_replica_that_hangs_is_soon_left_out() {
         stop.cancel();
     };
     tokio::join!(follower.run(stop.clone()), observed);
-    silent.kill();
     empty.stop().await;
+}
+
+/// An instance that takes calls and answers none, not even when their time is over, as one whose
+/// process stands still.
+async fn frozen(asked: Arc<AtomicUsize>) -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let asked = Arc::clone(&asked);
+            let calls = service_fn(move |_: Request<Incoming>| {
+                asked.fetch_add(1, Ordering::SeqCst);
+                std::future::pending::<Result<Response<String>, Infallible>>()
+            });
+            tokio::spawn(
+                http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), calls),
+            );
+        }
+    });
+    Endpoint::new(address.ip().to_string(), address.port())
 }
