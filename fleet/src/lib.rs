@@ -13,7 +13,8 @@
 //! 8. [`proxy`]: links that misbehave on request;
 //! 9. [`audit`]: whether what a fleet has stored keeps its promises;
 //! 10. [`chaos`]: whether it keeps them while everything around it breaks;
-//! 11. [`process`], [`port`], [`wait`], [`address`], [`http`],
+//! 11. [`dependencies`]: what the binaries are made of;
+//! 12. [`process`], [`port`], [`wait`], [`address`], [`http`],
 //!     [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
@@ -24,6 +25,7 @@ pub mod audit;
 pub mod chaos;
 pub mod command;
 pub mod credentials;
+pub mod dependencies;
 pub mod environment;
 pub mod harness;
 pub mod http;

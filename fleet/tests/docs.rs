@@ -145,17 +145,36 @@ fn the_page_of_a_failpoint_is_about_it() {
     }
 }
 
-/// The tests of the catalogue of attacks, which are named after its rows.
-fn attacks() -> BTreeSet<String> {
+/// All sources below a folder of tests as one text.
+fn text_of(folder: &str) -> String {
     let mut files = Vec::new();
-    sources(&root().join("fleet/tests/attacks"), &mut files);
-    let text: String = files.iter().map(read).collect();
-    text.split("row!(")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(')'))
-        .map(|(name, _)| name.to_owned())
-        .filter(|name| name.starts_with('a'))
-        .collect()
+    sources(&root().join("fleet/tests").join(folder), &mut files);
+    files.iter().map(read).collect()
+}
+
+/// Whether a test is named after a row, such as `a001_no_token`.
+fn is_row(name: &str) -> bool {
+    let id = name.split('_').next().unwrap_or_default();
+    id.len() == 4 && id.starts_with('a') && id[1..].bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The names of the tests among these functions.
+fn tests_in(source: &str) -> impl Iterator<Item = &str> {
+    let behind = ["#[test]", "#[tokio::test]"].map(|mark| source.split(mark).skip(1));
+    behind.into_iter().flatten().filter_map(|rest| {
+        let rest = rest.trim_start();
+        let rest = rest.strip_prefix("async ").unwrap_or(rest);
+        Some(rest.strip_prefix("fn ")?.split_once('(')?.0)
+    })
+}
+
+/// The tests of the catalogue of attacks, which are named after its rows: those on a fleet, and
+/// those that need none.
+fn attacks() -> BTreeSet<String> {
+    let on_fleet = text_of("attacks");
+    let without: String = ["supply", "fuzz"].map(text_of).concat();
+    let rows = on_fleet.split("row!(").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    rows.chain(tests_in(&without)).filter(|name| is_row(name)).map(str::to_owned).collect()
 }
 
 /// What is wrong with the catalogue of attacks on a page, given the tests that there are.
@@ -211,6 +230,17 @@ fn a_fault_of_the_catalogue_is_seen() {
     ] {
         assert!(faults.iter().any(|found| found == fault), "{fault}: {faults:?}");
     }
+}
+
+#[test]
+fn rows_are_known_by_their_names_and_tests_by_their_marks() {
+    let source =
+        "fn a001_helper() {}\n#[test]\nfn a002_x() {}\n#[tokio::test]\nasync fn a003_y() {}";
+    assert_eq!(
+        tests_in(source).filter(|name| is_row(name)).collect::<Vec<_>>(),
+        ["a002_x", "a003_y"]
+    );
+    assert!(!is_row("a_bill") && !is_row("a12_x") && !is_row("a12x_y") && !is_row("revocations"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod keys;
 mod middleware;
 mod mutants;
 mod provider;
+mod sbom;
 mod seed;
 mod status;
 mod test;
@@ -56,6 +57,8 @@ enum Command {
     Chaos(chaos::Args),
     /// Runs the tests with each planted bug in turn, and tells which ones they see
     Mutants(mutants::Args),
+    /// Writes what each binary is made of (CycloneDX), in a folder
+    Sbom(sbom::Args),
     /// Runs the middleware alone
     #[command(hide = true)]
     Middleware(middleware::Args),
@@ -93,6 +96,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Test(args) => test::run(&args).await,
             Command::Chaos(args) => chaos::run(&args).await,
             Command::Mutants(args) => mutants::run(&args).await,
+            Command::Sbom(args) => sbom::run(&args).await,
             Command::Middleware(args) => middleware::run(&args).await,
             Command::Provider(args) => provider::run(&args).await,
         }

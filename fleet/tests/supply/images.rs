@@ -1,0 +1,107 @@
+//! The images and how they are run.
+
+use std::collections::BTreeSet;
+
+use fleet::services::Service;
+
+use crate::compose::Compose;
+use crate::dockerfile::{self, Stage};
+use crate::read;
+
+/// The image that makes the certificates of a fleet in containers.
+const CERTIFICATES: &str = "certificates";
+/// What gives a container more than it was started with.
+const GRANTS: [&str; 8] =
+    ["privileged", "cap_add", "devices", "pid", "ipc", "userns_mode", "user", "group_add"];
+
+fn compose() -> Compose {
+    Compose::parse(&read("deploy/docker-compose.yml"))
+}
+
+/// The stages that become images: those that no other stage is built upon.
+fn images() -> Vec<Stage> {
+    let stages = dockerfile::parse(&read("deploy/Dockerfile"));
+    stages.into_iter().filter(|stage| stage.name != "build").collect()
+}
+
+#[test]
+fn a137_containers_have_no_rights() {
+    let compose = compose();
+    let built: BTreeSet<&str> = compose.built().into_iter().collect();
+    let services = Service::ALL.iter().map(|service| service.name);
+    let known: BTreeSet<&str> = services.chain([CERTIFICATES]).collect();
+    assert_eq!(built, known);
+    for service in built {
+        assert_eq!(compose.of(service, "read_only"), ["true"], "{service}");
+        assert_eq!(compose.of(service, "cap_drop"), ["[ALL]"], "{service}");
+        let options = compose.of(service, "security_opt");
+        assert_eq!(options, ["[\"no-new-privileges:true\"]"], "{service}");
+        for grant in GRANTS {
+            assert!(compose.of(service, grant).is_empty(), "{service} has {grant}");
+        }
+        assert!(
+            compose.of(service, "network_mode").iter().all(|mode| *mode == "none"),
+            "{service}"
+        );
+        let volumes = compose.of(service, "volumes").join(",");
+        assert!(!volumes.contains("docker.sock"), "{service}");
+        let mounts = volumes.split(',').map(|volume| volume.trim_end_matches(['"', ']']));
+        let writes = mounts.filter(|volume| !volume.is_empty()).any(|one| !one.ends_with(":ro"));
+        assert_eq!(writes, service == CERTIFICATES, "{service} mounts {volumes}");
+    }
+}
+
+#[test]
+fn a137_images_run_as_nobody_and_have_no_shell() {
+    let images = images();
+    assert_eq!(images.len(), 2, "the services' image and that of the certificates");
+    for image in &images {
+        let name = &image.name;
+        assert!(image.base.starts_with("gcr.io/distroless/"), "{name}: {}", image.base);
+        assert!(image.base.ends_with(":nonroot"), "{name}: {}", image.base);
+        // By number: an orchestrator that insists on another user than root cannot judge a name.
+        assert_eq!(image.all("USER").last(), Some(&"65532:65532"), "{name}");
+        assert!(image.all("RUN").is_empty(), "{name} needs a shell");
+        for kind in ["ENTRYPOINT", "CMD"] {
+            let is_list = |line: &&str| line.starts_with('[');
+            assert!(image.all(kind).iter().all(is_list), "{name}: {kind} needs a shell");
+        }
+        assert_eq!(image.all("ENTRYPOINT").len(), 1, "{name}");
+    }
+    let compose = compose();
+    for service in Service::ALL {
+        // An anchor of its own: each service asks itself.
+        assert_eq!(compose.of(service.name, "healthcheck"), ["*healthcheck"], "{}", service.name);
+    }
+    let text = read("deploy/docker-compose.yml");
+    assert!(text.contains("test: [\"CMD\", \"/usr/local/bin/service\", \"healthcheck\"]"));
+    assert!(!text.contains("CMD-SHELL"));
+}
+
+#[test]
+fn a137_no_secret_in_a_layer() {
+    let words = ["password", "secret", "token", "key", "credential", "passwd"];
+    for stage in dockerfile::parse(&read("deploy/Dockerfile")) {
+        for kind in ["ARG", "ENV", "LABEL"] {
+            for line in stage.all(kind) {
+                let line = line.to_lowercase();
+                assert!(!words.iter().any(|word| line.contains(word)), "{}: {line}", stage.name);
+            }
+        }
+        let secret = stage.all("RUN").iter().any(|line| line.contains("--mount=type=secret"));
+        assert!(!secret, "{}: a build needs no secret", stage.name);
+    }
+    for image in images() {
+        assert!(image.all("ADD").is_empty(), "{}", image.name);
+        for line in image.all("COPY") {
+            let is_built = line.starts_with("--from=build ") && line.contains(" /out/")
+                || line.starts_with("--from=build --chown=65532:65532 /out/credentials ");
+            assert!(is_built, "{} copies what was not built: {line}", image.name);
+        }
+    }
+    // What the builder copies is the checkout: what a developer keeps in it stays out.
+    let ignored = read(".dockerignore");
+    for pattern in ["/.git", "/.ehub", "/target", "**/.env*", "**/*.pem", "**/*.key"] {
+        assert!(ignored.lines().any(|line| line == pattern), "{pattern} is not ignored");
+    }
+}
