@@ -213,3 +213,13 @@ impl BaseConfig for Config {
         self.sessions.validate()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::App;
+
+    #[test]
+    fn no_secret_is_shown_by_debug() {
+        assert_eq!(chassis::testing::config::secrets_shown::<App>(), [""; 0]);
+    }
+}

@@ -238,6 +238,11 @@ mod tests {
     use crate::App;
 
     #[test]
+    fn no_secret_is_shown_by_debug() {
+        assert_eq!(chassis::testing::config::secrets_shown::<App>(), [""; 0]);
+    }
+
+    #[test]
     fn a_read_of_revocations_that_could_say_nothing_about_its_instance_is_refused() {
         let mut config: Config = chassis::testing::config::defaults_with::<App>([]);
         assert!(config.validate(Profile::Production).is_ok());

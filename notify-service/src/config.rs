@@ -109,3 +109,13 @@ impl BaseConfig for Config {
         self.paging.validate(profile)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::App;
+
+    #[test]
+    fn no_secret_is_shown_by_debug() {
+        assert_eq!(chassis::testing::config::secrets_shown::<App>(), [""; 0]);
+    }
+}

@@ -118,9 +118,15 @@ impl BaseConfig for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::App;
 
     fn bootstrap(email: &str, password: &str) -> BootstrapConfig {
         BootstrapConfig { admin_email: Secret::new(email), admin_password: Secret::new(password) }
+    }
+
+    #[test]
+    fn no_secret_is_shown_by_debug() {
+        assert_eq!(chassis::testing::config::secrets_shown::<App>(), [""; 0]);
     }
 
     #[test]

@@ -66,6 +66,16 @@ impl Sources {
             .map_err(|error| self.explain(&tree, &error.path().to_string(), error.inner()))
     }
 
+    /// The dotted paths of the defaults' secrets, by their names: `paging.secret`, `callback.keys`.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn secret_paths(&self) -> Result<Vec<String>, ConfigError> {
+        let mut defaults = Value::new(None, Map::<String, Value>::new());
+        merge_toml(&mut defaults, &self.defaults, DEFAULTS)?;
+        let mut paths = super::strength::secret_paths(&defaults, "", "");
+        paths.sort();
+        Ok(paths)
+    }
+
     fn profile_file(&self) -> Result<Option<(PathBuf, String)>, ConfigError> {
         let Some(folder) = &self.folder else {
             return Ok(None);

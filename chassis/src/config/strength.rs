@@ -31,6 +31,22 @@ fn is_secret_name(key: &str) -> bool {
         || ["_key", "_secret", "_password", "_keys", "_token"].iter().any(|end| key.ends_with(end))
 }
 
+/// The paths of everything below `node` that is a secret by its name, set or not.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn secret_paths(node: &Value, key: &str, path: &str) -> Vec<String> {
+    match &node.kind {
+        ValueKind::Table(table) => table
+            .iter()
+            .flat_map(|(key, value)| {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                secret_paths(value, key, &path)
+            })
+            .collect(),
+        ValueKind::Array(_) | ValueKind::String(_) if is_secret_name(key) => vec![path.to_owned()],
+        _ => Vec::new(),
+    }
+}
+
 /// Finds the first secret below `node` that is too weak: its path, and what is wrong with it. The
 /// message repeats nothing of it.
 pub(super) fn find_weak(node: &Value, key: &str, path: &str) -> Option<(String, String)> {
@@ -125,6 +141,22 @@ mod tests {
         ] {
             assert_eq!(weakness("url", address), None, "{address}");
         }
+    }
+
+    #[test]
+    fn paths_of_secrets_are_found_whether_they_are_set_or_not() {
+        let pair = |key: &str, kind: ValueKind| (key.to_owned(), Value::new(None, kind));
+        let section: ::config::Map<_, _> = [
+            pair("api_key", ValueKind::String(String::new())),
+            pair("keys", ValueKind::Array(Vec::new())),
+            pair("url", ValueKind::String("https://provider.example".to_owned())),
+            pair("tokens_max", ValueKind::I64(1)),
+        ]
+        .into();
+        let root = ::config::Map::from([pair("token", ValueKind::Table(section))]);
+        let mut paths = secret_paths(&Value::new(None, root), "", "");
+        paths.sort();
+        assert_eq!(paths, ["token.api_key", "token.keys"]);
     }
 
     #[test]

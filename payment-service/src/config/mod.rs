@@ -195,6 +195,11 @@ mod tests {
     }
 
     #[test]
+    fn no_secret_is_shown_by_debug() {
+        assert_eq!(chassis::testing::config::secrets_shown::<App>(), [""; 0]);
+    }
+
+    #[test]
     fn the_compiled_in_configuration_is_valid_and_the_policy_of_the_tests() {
         let config = defaults();
         config.validate(Profile::Development).unwrap();
