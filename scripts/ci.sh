@@ -10,7 +10,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}
 # Smaller build data, and nobody builds a change twice here.
 export CARGO_INCREMENTAL=0
 
-all_stages=(format scripts machine lint docs protocol test mutants release)
+all_stages=(format scripts machine lint docs protocol dependencies test mutants release)
 
 stage_format() { cargo fmt --all --check; }
 
@@ -38,6 +38,24 @@ stage_protocol() {
     npm install --silent --no-audit --no-fund --prefix "$folder" "@bufbuild/buf@$buf_version"
     "$folder/node_modules/.bin/buf" lint proto
     rm -rf "$folder"
+}
+
+# Licences, banned crates, sources and bills of materials by tests, which need nothing but cargo: to
+# install cargo-deny compiles for minutes. Where it is there, it has its say too, and knows of
+# advisories. A database of advisories that cannot be reached fails nothing: it is said.
+stage_dependencies() {
+    cargo test --workspace --all-features --test supply
+    cargo ehub sbom --out target/sbom
+    if ! cargo deny --version >/dev/null 2>&1; then
+        echo "cargo-deny is missing, so ADVISORIES ARE NOT CHECKED: cargo install cargo-deny --locked" >&2
+        return
+    fi
+    cargo deny check bans licenses sources
+    if cargo deny fetch db; then
+        cargo deny check --disable-fetch advisories
+    else
+        echo "the database of advisories cannot be reached, so ADVISORIES ARE NOT CHECKED" >&2
+    fi
 }
 
 stage_test() { cargo ehub test; }

@@ -95,3 +95,37 @@ fn challenge(problem: &Problem) -> HeaderValue {
     };
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(REALM))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn clumsy() -> &'static str {
+        panic!("SELECT password_hash FROM users, at src/api/users.rs")
+    }
+
+    #[tokio::test]
+    async fn a_panic_becomes_a_problem_that_says_nothing_of_it() {
+        let router = Router::new()
+            .route("/clumsy", get(clumsy))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn(render));
+        let request = Request::get("/clumsy").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(problem["code"], "INTERNAL");
+        assert!(!text.contains("SELECT") && !text.contains("src/"), "{text}");
+    }
+}

@@ -6,6 +6,7 @@ pub(crate) mod frames;
 pub(crate) mod problem;
 pub(crate) mod raw;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod stage;
 
 use std::time::Duration;
