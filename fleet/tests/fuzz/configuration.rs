@@ -22,7 +22,11 @@ fn sources(input: &str) -> Sources {
     Sources {
         prefix: App::ENV_PREFIX.to_owned(),
         defaults: defaults.to_owned(),
-        profile: if input.len() % 2 == 0 { Profile::Development } else { Profile::Production },
+        profile: if input.len().is_multiple_of(2) {
+            Profile::Development
+        } else {
+            Profile::Production
+        },
         folder: None,
         environment,
     }

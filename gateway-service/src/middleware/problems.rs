@@ -118,7 +118,7 @@ mod tests {
             .route("/clumsy", get(clumsy))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(from_fn(render));
-        let request = Request::get("/clumsy").body(Body::empty()).unwrap();
+        let request = http::Request::get("/clumsy").body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");

@@ -1,5 +1,7 @@
 //! What the answers of all operations hold.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -190,10 +192,9 @@ async fn stored_secrets(stage: &Stage, user: Uuid) -> Result<Vec<String>> {
     ensure!(!bytes.is_empty(), "the user has no refresh token");
     let sealed = "SELECT sealed_key FROM signing_keys WHERE sealed_key <> ''";
     bytes.extend(sqlx::query_scalar::<_, Vec<u8>>(sealed).fetch_all(&mut auth).await?);
-    let written = bytes.iter().flat_map(|bytes| {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        [hex, STANDARD.encode(bytes), URL_SAFE_NO_PAD.encode(bytes)]
-    });
+    let written = bytes
+        .iter()
+        .flat_map(|bytes| [hex(bytes), STANDARD.encode(bytes), URL_SAFE_NO_PAD.encode(bytes)]);
     Ok(written.chain([hash]).collect())
 }
 
@@ -223,6 +224,14 @@ pub(super) async fn a067_answers_of_every_operation(stage: &Stage) -> Result<()>
     refunded.require_any(&[200, 202])?;
     ensure!(own_id(&scene.user.api).await? == scene.user.id.to_string(), "the session is gone");
     Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 async fn key_set_is_public(visitor: &Api) -> Result<()> {
