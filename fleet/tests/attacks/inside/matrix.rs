@@ -7,9 +7,10 @@ use super::wire::{Inside, SERVED, call, paths, reason};
 use crate::support::stage::Stage;
 
 /// Methods of which the gateway has no business, and who has.
-const PRIVATE: [(&str, &str); 4] = [
+const PRIVATE: [(&str, &str); 5] = [
     ("/enterprisehub.user.v1.UserService/VerifyCredentials", "auth-service"),
     ("/enterprisehub.user.v1.UserService/GetAccess", "auth-service"),
+    ("/enterprisehub.user.v1.UserService/ListAccessChanges", "auth-service"),
     ("/enterprisehub.payment.v1.PaymentService/CreatePayment", "order-service"),
     ("/enterprisehub.payment.v1.PaymentService/RefundPayment", "order-service"),
 ];

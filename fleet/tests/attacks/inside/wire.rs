@@ -120,7 +120,7 @@ pub(super) fn reason(outcome: &Result<(), Status>) -> String {
 pub(super) fn is_cut(outcome: &Result<(), Status>) -> bool {
     outcome.as_ref().is_err_and(|status| {
         let code = status.code();
-        matches!(code, Code::Unavailable | Code::Unknown)
+        matches!(code, Code::Unavailable | Code::Unknown | Code::Cancelled)
             && reason(outcome) != "SERVICE_UNAVAILABLE"
             || (code == Code::Unavailable && status.details().is_empty())
     })

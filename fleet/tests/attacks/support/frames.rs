@@ -91,16 +91,17 @@ impl Frames {
         let writing = async {
             for chunk in bytes {
                 if writer.write_all(&chunk).await.is_err() {
-                    return;
+                    break;
                 }
             }
             let _ = writer.flush().await;
-            // Keeps its side open: it is the server that has to close.
-            std::future::pending::<()>().await;
+            // Keeps its side open: it is the server that has to close, and what it said is heard
+            // to the end.
+            std::future::pending().await
         };
         tokio::select! {
             said = listen(&mut reader) => said,
-            () = writing => listen(&mut reader).await,
+            never = writing => never,
         }
     }
 }
