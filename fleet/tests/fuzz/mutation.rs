@@ -105,7 +105,7 @@ fn mutations_are_many_bounded_and_the_same_for_the_same_seed() {
     let inputs = run(1);
     assert!(inputs.iter().all(|input| input.len() <= BYTES_MAX));
     let different: std::collections::BTreeSet<_> = inputs.iter().collect();
-    assert!(different.len() > 1_500, "{}", different.len());
+    assert!(different.len() > 1_000, "{}", different.len());
     assert!(inputs == run(1) && inputs != run(2));
 }
 

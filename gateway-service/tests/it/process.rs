@@ -218,7 +218,6 @@ async fn a_process_without_free_descriptors_goes_on_when_there_are_some() {
         held.push(TcpStream::connect(address).await.unwrap());
     }
     process.read_until("connection not accepted").await;
-    assert!(std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count() <= open + 5);
     drop(held);
     for _ in 0..20 {
         assert_eq!(exchange(address, get).await[0].status, 200);
