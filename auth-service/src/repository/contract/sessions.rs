@@ -1,28 +1,18 @@
-//! The suites that every adapter of the ports passes.
+//! What keeps sessions.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use chassis::doorbell::Doorbell;
-use chassis::outbox::Outbox;
-use chassis::testing::mysql::TestDatabase;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 
-use super::{
-    KeyRepository, MIGRATOR, MemoryKeyRepository, MemorySessionRepository, MySqlKeyRepository,
-    MySqlRevocationRepository, MySqlSessionRepository, RevocationRepository, SessionRepository,
-};
+use super::now;
 use crate::model::{
-    AccountRule, Client, EndOfUser, EndReason, Exchange, Identity, KeyState, Lifetimes, Login,
-    Moment, Opened, Presented, Revocation, Session, SessionError, SessionId, StoredKey,
-    TokenDigest, TokenState, UserId, Verdict,
+    Client, EndOfUser, EndReason, Exchange, Identity, Lifetimes, Login, Moment, Opened, Presented,
+    Session, SessionError, SessionId, TokenDigest, TokenState, UserId, Verdict,
 };
+use crate::repository::SessionRepository;
 use crate::token::RefreshSecret;
-
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(1_767_323_045_006).unwrap()
-}
 
 fn moment() -> Moment {
     Moment { now: now(), shared: now() }
@@ -40,7 +30,7 @@ fn digest() -> TokenDigest {
     RefreshSecret::generate().unwrap().digest()
 }
 
-async fn open(sessions: &dyn SessionRepository) -> Opened {
+pub(super) async fn open(sessions: &dyn SessionRepository) -> Opened {
     open_for(sessions, UserId::generate(), now()).await
 }
 
@@ -226,7 +216,7 @@ async fn what_expired_long_ago_is_purged(sessions: &dyn SessionRepository) {
     assert_eq!(sessions.find_presented(opened.token.digest).await.unwrap(), None);
 }
 
-async fn session_suite(sessions: Arc<dyn SessionRepository>) {
+pub(super) async fn session_suite(sessions: Arc<dyn SessionRepository>) {
     what_was_stored_is_found(&*sessions).await;
     the_storage_tells_the_time(&*sessions).await;
     an_exchange_is_stored_whole(&*sessions).await;
@@ -237,192 +227,4 @@ async fn session_suite(sessions: Arc<dyn SessionRepository>) {
     live_sessions_of_a_user_are_listed(&*sessions).await;
     sessions_of_a_user_end_together(&*sessions).await;
     what_expired_long_ago_is_purged(&*sessions).await;
-}
-
-fn rule(user_id: UserId, version: u64) -> AccountRule {
-    AccountRule {
-        user_id,
-        version,
-        is_disabled: version == 3,
-        sessions_from: version,
-        kept_session: (version == 2).then(SessionId::generate),
-        roles_from: 1,
-    }
-}
-
-/// Everything in the feed from a cursor on, in pages of three, and where it goes on.
-async fn read(revocations: &dyn RevocationRepository, cursor: &str) -> (Vec<Revocation>, String) {
-    let (mut all, mut cursor) = (Vec::new(), cursor.to_owned());
-    loop {
-        let page = revocations.list(&cursor, 600, 3).await.unwrap();
-        assert!(page.entries.len() <= 3);
-        assert!(page.entries.iter().all(|(_, keep_s)| (590..=600).contains(keep_s)));
-        all.extend(page.entries.into_iter().map(|(entry, _)| entry));
-        cursor = page.cursor;
-        if !page.more {
-            return (all, cursor);
-        }
-    }
-}
-
-/// Replicas apply the changes of an account at once and in any order.
-async fn the_highest_of_rules_recorded_at_once_stays(revocations: &dyn RevocationRepository) {
-    let users: Vec<_> = (0..25).map(|_| UserId::generate()).collect();
-    for user in &users {
-        let rules = [4, 7, 1, 8, 2, 6, 3, 5].map(|version| rule(*user, version));
-        for outcome in join_all(rules.iter().map(|rule| revocations.record(rule))).await {
-            outcome.unwrap();
-        }
-    }
-    let (told, _) = read(revocations, "").await;
-    for user in users {
-        assert!(told.contains(&Revocation::Account(rule(user, 8))), "a lower version is left");
-    }
-}
-
-async fn revocation_suite(
-    sessions: Arc<dyn SessionRepository>,
-    revocations: Arc<dyn RevocationRepository>,
-) {
-    let (_, begin) = read(&*revocations, "").await;
-    let mut ended = Vec::new();
-    for _ in 0..5 {
-        let id = open(&*sessions).await.session.id();
-        sessions.end(id, EndReason::Logout, now()).await.unwrap();
-        ended.push(Revocation::Session(id));
-    }
-    let user = UserId::generate();
-    let [first, second, third] = [1, 2, 3].map(|version| rule(user, version));
-    assert!(revocations.record(&second).await.unwrap());
-    assert!(!revocations.record(&second).await.unwrap(), "it is there");
-    assert!(!revocations.record(&first).await.unwrap(), "an older one undoes nothing");
-    let (told, middle) = read(&*revocations, &begin).await;
-    assert!(ended.iter().all(|entry| told.contains(entry)), "every page is read");
-    assert!(told.contains(&Revocation::Account(second.clone())));
-    let many = join_all((0..8).map(|_| revocations.record(&third))).await;
-    assert_eq!(many.into_iter().filter(|stored| *stored.as_ref().unwrap()).count(), 1);
-    let (told, _) = read(&*revocations, &middle).await;
-    assert!(told.contains(&Revocation::Account(third)));
-    assert!(!told.contains(&Revocation::Account(second)), "one rule per account");
-    the_highest_of_rules_recorded_at_once_stays(&*revocations).await;
-    let refused = revocations.list("nowhere", 600, 3).await;
-    assert!(matches!(refused, Err(SessionError::CursorInvalid)));
-    assert_eq!(revocations.sweep(600, 100).await.unwrap(), 0);
-    while revocations.sweep(0, 2).await.unwrap() > 0 {}
-}
-
-fn key(kid: &str) -> StoredKey {
-    StoredKey {
-        kid: kid.to_owned(),
-        public_key: vec![7; 32],
-        sealed_key: vec![1, 2, 3],
-        signs: true,
-        created_at: now(),
-        signs_from: None,
-        published_until: None,
-    }
-}
-
-async fn key_suite(keys: Arc<dyn KeyRepository>) {
-    assert_eq!(keys.list().await.unwrap(), []);
-    let many: Vec<_> = (0..10).map(|n| key(&format!("kid-{n}"))).collect();
-    let results = join_all(many.iter().map(|key| keys.insert_signing(key))).await;
-    let won: Vec<_> = results.iter().map(|result| *result.as_ref().unwrap()).collect();
-    assert_eq!(won.iter().filter(|won| **won).count(), 1);
-    let winner = won.iter().position(|won| *won).unwrap();
-    let signing = many[winner].clone();
-    assert_eq!(keys.list().await.unwrap(), std::slice::from_ref(&signing));
-    rotation_suite(&*keys, &signing.kid).await;
-    of_orders_given_at_once_one_key_is_left(&*keys).await;
-}
-
-/// Whoever withdraws all keys at the same moment as others either does so or is told, and never fails
-/// for a reason that nobody understands.
-async fn of_orders_given_at_once_one_key_is_left(keys: &dyn KeyRepository) {
-    let at = now() + TimeDelta::hours(1);
-    let made = |n: u32| StoredKey { created_at: at, ..key(&format!("order-{n}")) };
-    let made: Vec<_> = (0..6).map(made).collect();
-    let outcomes = join_all(made.iter().map(|key| keys.replace_all(key, at))).await;
-    for outcome in &outcomes {
-        let is_clear = matches!(
-            outcome,
-            Ok(()) | Err(SessionError::KeysChanged | SessionError::Unavailable { .. })
-        );
-        assert!(is_clear, "{outcome:?}");
-    }
-    assert!(outcomes.iter().any(Result::is_ok));
-    let left = keys.list().await.unwrap();
-    let left: Vec<_> = left.iter().filter(|key| key.signs || key.is_published(at)).collect();
-    assert!(matches!(&left[..], [key] if key.state() == KeyState::Signing), "{left:?}");
-}
-
-async fn rotation_suite(keys: &dyn KeyRepository, first: &str) {
-    let later = now() + TimeDelta::minutes(1);
-    let pending = |kid: &str| StoredKey {
-        signs: false,
-        created_at: later,
-        signs_from: Some(later),
-        ..key(kid)
-    };
-    let many: Vec<_> = (0..10).map(|n| pending(&format!("next-{n}"))).collect();
-    let stored = join_all(many.iter().map(|key| keys.insert_pending(key))).await;
-    let stored: Vec<_> = stored.into_iter().map(Result::unwrap).collect();
-    assert_eq!(stored.iter().filter(|stored| **stored).count(), 1);
-    let next = &many[stored.iter().position(|stored| *stored).unwrap()];
-    let states = async || {
-        let keys = keys.list().await.unwrap();
-        keys.iter().map(|key| (key.kid.clone(), key.state())).collect::<Vec<_>>()
-    };
-    let named = |kid: &str, state| (kid.to_owned(), state);
-    let expected = [named(first, KeyState::Signing), named(&next.kid, KeyState::Pending)];
-    assert_eq!(states().await, expected);
-    assert!(keys.list().await.unwrap().contains(next), "it is stored whole");
-    let promoted = join_all((0..8).map(|_| keys.promote(&next.kid, later))).await;
-    assert_eq!(promoted.into_iter().filter(|done| *done.as_ref().unwrap()).count(), 1);
-    let expected = [named(first, KeyState::Retired), named(&next.kid, KeyState::Signing)];
-    assert_eq!(states().await, expected);
-    let retired = keys.list().await.unwrap().remove(0);
-    assert_eq!((retired.published_until, retired.sealed_key), (Some(later), Vec::new()));
-    assert!(keys.insert_pending(&pending("waits")).await.unwrap(), "the next one may come");
-    let last = StoredKey { created_at: later + TimeDelta::minutes(1), ..key("only") };
-    keys.replace_all(&last, later).await.unwrap();
-    let states = states().await;
-    let living: Vec<_> = states.iter().filter(|(_, state)| *state != KeyState::Retired).collect();
-    assert_eq!(living, [&named("only", KeyState::Signing)]);
-    assert!(keys.list().await.unwrap().iter().all(|key| key.signs || !key.is_published(later)));
-    assert_eq!(keys.forget(later).await.unwrap(), 0);
-    assert_eq!(keys.forget(later + TimeDelta::seconds(1)).await.unwrap(), 3);
-}
-
-#[tokio::test]
-async fn the_memory_adapters_keep_the_contract() {
-    let memory = Arc::new(MemorySessionRepository::default());
-    revocation_suite(memory.clone(), memory.clone()).await;
-    session_suite(memory).await;
-    key_suite(Arc::new(MemoryKeyRepository::default())).await;
-}
-
-#[tokio::test]
-#[ignore = "needs MySQL: cargo ehub test"]
-async fn the_mysql_adapters_keep_the_contract() {
-    let database = TestDatabase::create(&MIGRATOR).await;
-    let sessions = MySqlSessionRepository::new(database.pool(), Outbox::new(), Doorbell::new());
-    let revocations = Arc::new(MySqlRevocationRepository::new(database.pool()));
-    let sessions = Arc::new(sessions);
-    session_suite(sessions.clone()).await;
-    revocation_suite(sessions, revocations).await;
-    key_suite(Arc::new(MySqlKeyRepository::new(database.pool()))).await;
-    for (event, count) in [
-        ("auth.session_started", 44),
-        ("auth.token_reuse_detected", 1),
-        ("auth.sessions_revoked", 33),
-    ] {
-        let stored: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outbox WHERE routing_key = ?")
-            .bind(event)
-            .fetch_one(&database.pool())
-            .await
-            .unwrap();
-        assert_eq!(stored, count, "{event}");
-    }
-    database.finish().await;
 }
