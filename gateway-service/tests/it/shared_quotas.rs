@@ -150,8 +150,9 @@ async fn requests_at_once_do_not_exceed_the_shared_quota() {
 async fn most_requests_cost_no_call_of_redis() {
     let (gateway, store) = replica(&namespace()).await;
     assert_eq!(served(&gateway, ACCOUNT, 600).await, 600);
-    assert!(store.calls() <= 600 / 5, "{} calls for 600 requests", store.calls());
-    assert_eq!(store.calls(), 10 + 1, "one for each lease: 60 of the user, 600 of the address");
+    // One for each lease, 60 of the user and 600 of the address; a few more where a span ends.
+    let calls = store.calls();
+    assert!((10 + 1..=600 / 20).contains(&calls), "{calls} calls for 600 requests");
     assert_eq!(served(&gateway, ACCOUNT, 700).await, 600, "the quota is exact");
     let calls = store.calls();
     assert_eq!(served(&gateway, ACCOUNT, 100).await, 0);
