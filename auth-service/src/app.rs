@@ -9,16 +9,19 @@ use chassis::db::Pool;
 use chassis::doorbell::Doorbell;
 use chassis::grpc::{Channel, GrpcApp};
 use chassis::outbox::{Outbox, Relay};
+use chassis::redis::Redis;
 use chassis::run::{Endpoint, Host, Service, until_available};
+use chassis::throttle::{AttemptStore, RedisAttempts, Throttle};
 use proto::auth::v1::auth_service_server::AuthServiceServer;
 
 use crate::api::{AuthApi, CALLERS};
 use crate::client::GrpcCredentialChecker;
 use crate::config::Config;
 use crate::repository::{
-    KeyRepository, MIGRATOR, MySqlKeyRepository, MySqlRevocationRepository, MySqlSessionRepository,
+    KeyRepository, MIGRATOR, MySqlDeviceRepository, MySqlKeyRepository, MySqlRevocationRepository,
+    MySqlSessionRepository,
 };
-use crate::service::{AccountFollower, AuthService};
+use crate::service::{AccountFollower, AuthService, LoginThrottle};
 use crate::token::{AccessTokens, KeyError, KeyRing, KeyRingSource, Sealer};
 
 /// What needs no token: whoever calls these has none yet or one that is over, or is a service that asks
@@ -50,13 +53,14 @@ impl Service for App {
         }
         let redis = host.redis(&config.redis)?;
         let bell = host.revocation_bell(redis.clone());
-        let (key_bell, keys_rung) = host.key_bell(redis);
+        let (key_bell, keys_rung) = host.key_bell(redis.clone());
         let surroundings = Surroundings {
             pool,
             outbox,
             bell: bell.clone(),
             key_bell: key_bell.clone(),
             user_service: host.channel("user-service", &config.upstream),
+            redis,
             clock: host.clock(),
         };
         let service = assemble(surroundings, &config).await?;
@@ -94,13 +98,15 @@ pub struct Surroundings {
     pub key_bell: Doorbell,
     /// The way to user-service.
     pub user_service: Channel,
+    /// Where all replicas count wrong passwords together.
+    pub redis: Option<Redis>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
 /// Connects the use cases; makes the first signing key when there is none.
 pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Result<AuthService> {
-    let Surroundings { pool, outbox, bell, key_bell, user_service, clock } = surroundings;
+    let Surroundings { pool, outbox, bell, key_bell, user_service, redis, clock } = surroundings;
     let sealer = Sealer::new(&config.keys.sealing_key)
         .map_err(|_| anyhow!("no key can be derived from `keys.sealing_key`"))?;
     let sealer = Arc::new(sealer);
@@ -114,6 +120,7 @@ pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Re
     let lifetime_s = config.sessions.access_token_s;
     let sessions = MySqlSessionRepository::new(pool.clone(), outbox, bell.clone());
     Ok(AuthService {
+        throttle: Arc::new(throttle(&pool, redis, config)),
         sessions: Arc::new(sessions),
         revocations: Arc::new(MySqlRevocationRepository::new(pool)),
         accounts: Arc::new(GrpcCredentialChecker::new(user_service)),
@@ -127,6 +134,15 @@ pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Re
         key_bell,
         clock,
     })
+}
+
+/// Counts wrong passwords in Redis, or in this process while there is none.
+fn throttle(pool: &Pool, redis: Option<Redis>, config: &Config) -> LoginThrottle {
+    let store = redis.map(|redis| Arc::new(RedisAttempts::new(redis)) as Arc<dyn AttemptStore>);
+    let settings = &config.throttle;
+    let throttle = Throttle::new(store, settings.key_capacity, settings.redis_pause());
+    let devices = Arc::new(MySqlDeviceRepository::new(pool.clone()));
+    LoginThrottle::new(throttle, devices, settings.patience(), &config.keys.sealing_key)
 }
 
 /// The rpcs over the use cases; `verifier` checks the tokens that come with them.

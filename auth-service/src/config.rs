@@ -1,16 +1,18 @@
 //! The configuration of auth-service; `config/default.toml` documents every key.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole, EventsConfig,
-    OutboxConfig, Profile, RedisConfig, RuntimeConfig, Secret, ServerConfig, TelemetryConfig,
-    TlsConfig, TokenConfig, UpstreamConfig, require_strong,
+    AmqpConfig, AttemptsConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig,
+    EventRole, EventsConfig, OutboxConfig, Profile, RedisConfig, RuntimeConfig, Secret,
+    ServerConfig, TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig, require_strong,
 };
 use chrono::TimeDelta;
 use serde::Deserialize;
 
 use crate::model::Lifetimes;
+use crate::service::Patience;
 use crate::token::RotationPlan;
 
 /// Everything auth-service is configured with.
@@ -31,7 +33,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The broker.
     pub amqp: AmqpConfig,
-    /// Where edges hear that there are new revocations.
+    /// Where edges hear that there are new revocations, and all replicas count wrong passwords together.
     pub redis: RedisConfig,
     /// By which keys events are signed, and whose are believed.
     pub events: EventsConfig,
@@ -47,6 +49,8 @@ pub struct Config {
     pub sessions: SessionsConfig,
     /// What access tokens are refused for before their time.
     pub revocations: RevocationsConfig,
+    /// How slow guessing is.
+    pub throttle: ThrottleConfig,
 }
 
 impl Config {
@@ -95,6 +99,60 @@ impl RevocationsConfig {
             return Err(ConfigError::value("revocations.margin_s", "must be at least 300"));
         }
         Ok(())
+    }
+}
+
+/// `[throttle]`: how slow guessing of passwords is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThrottleConfig {
+    /// Meters that a process keeps for itself at most.
+    pub key_capacity: u64,
+    /// How long Redis is left alone after it failed.
+    pub redis_pause_ms: u64,
+    /// Known devices of an account at most; 1 to 1000.
+    pub devices_max: NonZeroU32,
+    /// Days that a device stays known after it was seen; 1 to 3650.
+    pub device_days: NonZeroU32,
+    /// Patience with an account.
+    pub account: AttemptsConfig,
+    /// Patience with a known device of an account.
+    pub device: AttemptsConfig,
+    /// Patience with an address.
+    pub address: AttemptsConfig,
+    /// Patience with an address that tries many accounts.
+    pub spraying: AttemptsConfig,
+}
+
+impl ThrottleConfig {
+    /// The patience as the use cases know it.
+    pub fn patience(&self) -> Patience {
+        Patience {
+            account: self.account.rule(),
+            address: self.address.rule(),
+            spraying: self.spraying.rule(),
+            device: self.device.rule(),
+            devices_max: self.devices_max.get(),
+            device_life: TimeDelta::days(i64::from(self.device_days.get())),
+        }
+    }
+
+    /// How long Redis is left alone after it failed.
+    pub fn redis_pause(&self) -> Duration {
+        Duration::from_millis(self.redis_pause_ms)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.devices_max.get() > 1_000 {
+            return Err(ConfigError::value("throttle.devices_max", "must be 1 to 1000"));
+        }
+        if self.device_days.get() > 3_650 {
+            return Err(ConfigError::value("throttle.device_days", "must be 1 to 3650"));
+        }
+        self.account.validate("throttle.account")?;
+        self.device.validate("throttle.device")?;
+        self.address.validate("throttle.address")?;
+        self.spraying.validate("throttle.spraying")
     }
 }
 
@@ -210,6 +268,7 @@ impl BaseConfig for Config {
         self.events.validate("auth-service", EventRole::Producer, profile)?;
         self.keys.validate(profile)?;
         self.revocations.validate()?;
+        self.throttle.validate()?;
         self.sessions.validate()
     }
 }

@@ -7,8 +7,9 @@
 //!
 //! Modules in reading order: the life of a process ([`run`], [`shutdown`], [`health`],
 //! [`config`], [`telemetry`]), the vocabulary ([`error`], [`id`], [`clock`], [`page`]), the ways in
-//! and out ([`http`], [`grpc`], [`identity`], [`auth`], [`discovery`]), and state and events ([`db`], [`redis`],
-//! [`messaging`], [`outbox`], [`inbox`], [`doorbell`], [`feed`]). Tests of crashes mark their places by [`failpoint!`] and
+//! and out ([`http`], [`grpc`], [`identity`], [`auth`], [`discovery`]), state and events ([`db`],
+//! [`redis`], [`messaging`], [`outbox`], [`inbox`], [`doorbell`], [`feed`]), and what keeps guessing slow
+//! ([`throttle`], [`text`]). Tests of crashes mark their places by [`failpoint!`] and
 //! plant their bugs by [`mutant!`]; without the features of these names both are nothing.
 
 pub mod config;
@@ -29,6 +30,7 @@ pub mod http;
 pub mod identity;
 
 mod backoff;
+pub mod breaker;
 pub mod db;
 pub mod doorbell;
 pub mod feed;
@@ -37,6 +39,8 @@ pub mod messaging;
 pub mod outbox;
 pub mod redis;
 pub mod sweep;
+pub mod text;
+pub mod throttle;
 
 #[cfg(feature = "failpoints")]
 pub mod failpoint;

@@ -10,14 +10,16 @@ use chassis::error::{Kind, ServiceError as _};
 use chassis::grpc::GrpcApp;
 use chassis::outbox::{Outbox, Relay};
 use chassis::page::PageCodec;
+use chassis::redis::Redis;
 use chassis::run::{Endpoint, Host, Service, until_available};
+use chassis::throttle::{AttemptStore, RedisAttempts, Throttle};
 use proto::user::v1::user_service_server::UserServiceServer;
 
 use crate::api::{CALLERS, UserApi};
 use crate::config::Config;
 use crate::hasher::{Argon2Hasher, HashingLimits};
 use crate::repository::{MIGRATOR, MySqlUserRepository};
-use crate::service::{Bootstrapped, UserService};
+use crate::service::{Bootstrapped, PasswordPolicy, Ports, UserService};
 
 /// What needs no token: registering, and the questions of auth-service, which come before there is
 /// a token or when it may be over already.
@@ -45,7 +47,10 @@ impl Service for App {
                 Relay::new(pool.clone(), Arc::new(broker.publisher()), &config.outbox, &outbox);
             host.spawn("outbox relay", relay.run(host.shutdown().soft()));
         }
-        let service = service(pool, outbox, &config, host.clock())?;
+        let redis = host.redis(&config.redis)?;
+        let service = service(pool, outbox, redis, &config, host.clock())?;
+        let (service, rehashing) = service.with_rehashing();
+        host.spawn("rehashing", rehashing.run(host.shutdown().soft()));
         bootstrap(&service, &config).await?;
 
         let auth_service = host.channel("auth-service", &config.upstream);
@@ -59,14 +64,21 @@ impl Service for App {
 pub fn service(
     pool: Pool,
     outbox: Outbox,
+    redis: Option<Redis>,
     config: &Config,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<UserService> {
     let users = Arc::new(MySqlUserRepository::new(pool, outbox));
     let passwords = &config.passwords;
     let limits = HashingLimits::for_this_machine(passwords.waiting_max, passwords.wait());
-    let hasher = Argon2Hasher::new(limits).context("cannot hash passwords")?;
-    Ok(UserService::new(users, Arc::new(hasher), clock))
+    let hasher = Argon2Hasher::new(passwords.cost(), limits).context("cannot hash passwords")?;
+    let store = redis.map(|redis| Arc::new(RedisAttempts::new(redis)) as Arc<dyn AttemptStore>);
+    let settings = &config.throttle;
+    let throttle = Throttle::new(store, settings.key_capacity, settings.redis_pause());
+    let change = settings.password_change.rule();
+    let policy = PasswordPolicy { score_min: passwords.score_min, change };
+    let ports = Ports { users, hasher: Arc::new(hasher), clock, throttle };
+    Ok(UserService::new(ports, policy))
 }
 
 /// The rpcs over the use cases; whoever serves them adds the verification of tokens.

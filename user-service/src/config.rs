@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole, EventsConfig,
-    OutboxConfig, PagingConfig, Profile, RuntimeConfig, Secret, ServerConfig, TelemetryConfig,
-    TlsConfig, TokenConfig, UpstreamConfig,
+    AmqpConfig, AttemptsConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig,
+    EventRole, EventsConfig, OutboxConfig, PagingConfig, Profile, RedisConfig, RuntimeConfig,
+    Secret, ServerConfig, TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig,
 };
 use serde::Deserialize;
 
+use crate::hasher::Cost;
 use crate::model::{Email, NewPassword};
 use crate::service::FirstAdmin;
+
+/// Memory of a hash at most: with more, a few logins would fill a machine.
+const MEMORY_KIB_MAX: u32 = 1_048_576;
+/// Passes of a hash at most: with more, a login would take seconds.
+const PASSES_MAX: u32 = 16;
 
 /// Everything user-service is configured with.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,6 +34,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Its schema.
     pub database: DatabaseConfig,
+    /// Where all replicas count wrong passwords together.
+    pub redis: RedisConfig,
     /// The broker.
     pub amqp: AmqpConfig,
     /// By which keys events are signed, and whose are believed.
@@ -40,16 +48,24 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// The key that signs page tokens.
     pub paging: PagingConfig,
-    /// How many passwords are hashed and wait.
+    /// What is asked of passwords, and how many are hashed and wait.
     pub passwords: PasswordsConfig,
+    /// How slow guessing is.
+    pub throttle: ThrottleConfig,
     /// The first administrator.
     pub bootstrap: BootstrapConfig,
 }
 
-/// `[passwords]`: how many hashes may wait for a core.
+/// `[passwords]`: what a password has to be, what its hash costs, and how many may wait for a core.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordsConfig {
+    /// Lowest score of a new password, 0 to 4.
+    pub score_min: u8,
+    /// Memory of a hash in KiB.
+    pub memory_kib: u32,
+    /// Passes of a hash over its memory.
+    pub passes: u32,
     /// Hashes that wait at most; more are refused at once.
     pub waiting_max: usize,
     /// Longest wait.
@@ -57,9 +73,48 @@ pub struct PasswordsConfig {
 }
 
 impl PasswordsConfig {
+    /// What a hash costs.
+    pub fn cost(&self) -> Cost {
+        Cost { memory_kib: self.memory_kib, passes: self.passes }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let ranges = [
+            ("passwords.score_min", u32::from(self.score_min), 0..=4),
+            ("passwords.memory_kib", self.memory_kib, Cost::LEAST.memory_kib..=MEMORY_KIB_MAX),
+            ("passwords.passes", self.passes, Cost::LEAST.passes..=PASSES_MAX),
+        ];
+        for (key, value, range) in ranges {
+            if !range.contains(&value) {
+                let (from, to) = range.into_inner();
+                return Err(ConfigError::value(key, format!("must be {from} to {to}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Longest wait.
     pub fn wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)
+    }
+}
+
+/// `[throttle]`: how slow guessing of the password in force is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThrottleConfig {
+    /// Meters that a process keeps for itself at most.
+    pub key_capacity: u64,
+    /// How long Redis is left alone after it failed.
+    pub redis_pause_ms: u64,
+    /// Patience with a session in which the password is to be changed.
+    pub password_change: AttemptsConfig,
+}
+
+impl ThrottleConfig {
+    /// How long Redis is left alone after it failed.
+    pub fn redis_pause(&self) -> Duration {
+        Duration::from_millis(self.redis_pause_ms)
     }
 }
 
@@ -111,6 +166,8 @@ impl BaseConfig for Config {
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("user-service", EventRole::Producer, profile)?;
         self.paging.validate(profile)?;
+        self.passwords.validate()?;
+        self.throttle.password_change.validate("throttle.password_change")?;
         self.bootstrap.first_admin().map(|_| ())
     }
 }

@@ -12,13 +12,16 @@ const REFRESH_INVALID: ErrorCode = ErrorCode::new("REFRESH_INVALID", Kind::Unaut
 const REFRESH_REUSED: ErrorCode = ErrorCode::new("REFRESH_REUSED", Kind::Unauthenticated);
 /// The caller has no such session.
 const SESSION_NOT_FOUND: ErrorCode = ErrorCode::new("SESSION_NOT_FOUND", Kind::NotFound);
+/// Too many wrong passwords were tried.
+const LOGIN_THROTTLED: ErrorCode = ErrorCode::new("LOGIN_THROTTLED", Kind::RateLimited);
 /// user-service's code, passed on.
 const CREDENTIALS_INVALID: ErrorCode = ErrorCode::new("CREDENTIALS_INVALID", Kind::Unauthenticated);
 /// user-service's code, passed on.
 const ACCOUNT_DISABLED: ErrorCode = ErrorCode::new("ACCOUNT_DISABLED", Kind::Unauthenticated);
 
 /// The codes that this service owns; each has a page in the catalogue.
-pub const CODES: &[ErrorCode] = &[REFRESH_INVALID, REFRESH_REUSED, SESSION_NOT_FOUND];
+pub const CODES: &[ErrorCode] =
+    &[LOGIN_THROTTLED, REFRESH_INVALID, REFRESH_REUSED, SESSION_NOT_FOUND];
 
 /// Why an operation on sessions was not done.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +32,12 @@ pub enum SessionError {
     /// The account is disabled.
     #[error("the account is disabled")]
     AccountDisabled,
+    /// Too many wrong passwords were tried: on the account, or from the address.
+    #[error("too many wrong passwords were tried")]
+    Throttled {
+        /// When the next try is allowed.
+        retry_after: Duration,
+    },
     /// The refresh token is unknown or expired, or its session has ended.
     #[error("the refresh token stands for no live session")]
     RefreshInvalid,
@@ -78,6 +87,7 @@ impl ServiceError for SessionError {
         match self {
             Self::CredentialsInvalid => CREDENTIALS_INVALID,
             Self::AccountDisabled => ACCOUNT_DISABLED,
+            Self::Throttled { .. } => LOGIN_THROTTLED,
             Self::RefreshInvalid => REFRESH_INVALID,
             Self::RefreshReused => REFRESH_REUSED,
             Self::SessionNotFound => SESSION_NOT_FOUND,
@@ -93,6 +103,7 @@ impl ServiceError for SessionError {
         Cow::Borrowed(match self {
             Self::CredentialsInvalid => "The e-mail address or the password is wrong.",
             Self::AccountDisabled => "The account is disabled.",
+            Self::Throttled { .. } => "Too many logins failed; wait before the next one.",
             Self::RefreshInvalid => "The refresh token is not valid.",
             Self::RefreshReused => "The refresh token was used before; the session was ended.",
             Self::SessionNotFound => "There is no such session.",
@@ -109,6 +120,7 @@ impl ServiceError for SessionError {
         match self {
             Self::Unavailable { retry_after, .. } => *retry_after,
             Self::KeysChanged => Some(Duration::from_secs(1)),
+            Self::Throttled { retry_after } => Some(*retry_after),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 //! transport and no storage.
 
 mod account;
+mod device;
 mod error;
 mod event;
 mod key;
@@ -10,6 +11,7 @@ mod revocation;
 mod session;
 
 pub use account::{AccountAccess, Credentials, Identity, UserId};
+pub use device::{Device, Tag};
 pub use error::{CODES, SessionError};
 pub use event::SessionEvent;
 pub use key::{KeyState, StoredKey};

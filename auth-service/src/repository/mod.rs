@@ -1,4 +1,4 @@
-//! Ports: where sessions and signing keys are kept.
+//! Ports: where sessions, known devices and signing keys are kept.
 //!
 //! One session is one transaction: its row, its refresh tokens and the events of the change are
 //! stored together or not at all. To add an adapter, implement the traits in a sibling module and
@@ -15,12 +15,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 #[cfg(any(test, feature = "testing"))]
-pub use memory::{Fault, MemoryKeyRepository, MemorySessionRepository};
-pub use mysql::{MIGRATOR, MySqlKeyRepository, MySqlRevocationRepository, MySqlSessionRepository};
+pub use memory::{Fault, MemoryDeviceRepository, MemoryKeyRepository, MemorySessionRepository};
+pub use mysql::{
+    MIGRATOR, MySqlDeviceRepository, MySqlKeyRepository, MySqlRevocationRepository,
+    MySqlSessionRepository,
+};
 
 use crate::model::{
-    AccountRule, EndOfUser, EndReason, Exchange, Lifetimes, Opened, Presented, RevocationPage,
-    Session, SessionError, SessionId, StoredKey, TokenDigest, UserId,
+    AccountRule, Device, EndOfUser, EndReason, Exchange, Lifetimes, Opened, Presented,
+    RevocationPage, Session, SessionError, SessionId, StoredKey, TokenDigest, UserId,
 };
 
 /// Decides what presenting a token does. It may be asked more than once, so it has no effect.
@@ -119,4 +122,23 @@ pub trait KeyRepository: Send + Sync {
 
     /// Deletes the keys that have not been published since `before`. Returns how many.
     async fn forget(&self, before: DateTime<Utc>) -> Result<u64, SessionError>;
+}
+
+/// Keeps the devices that accounts logged in from.
+#[async_trait]
+pub trait DeviceRepository: Send + Sync {
+    /// Whether the account logged in from this device at or after `since`.
+    async fn is_known(&self, device: Device, since: DateTime<Utc>) -> Result<bool, SessionError>;
+
+    /// Notes that the account logged in from this device. Of each account the `keep` devices that
+    /// were seen last stay known. A replica whose clock is behind makes no device older.
+    async fn remember(
+        &self,
+        device: Device,
+        keep: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), SessionError>;
+
+    /// Forgets at most `limit` devices that were last seen before `before`. Returns how many.
+    async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, SessionError>;
 }

@@ -1,4 +1,5 @@
-//! Worker: forgets sessions that expired long ago, and revocations that no access token can run into.
+//! Worker: forgets sessions that expired long ago, revocations that no access token can run into, and
+//! devices that were not seen for long.
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use crate::model::SessionError;
 
 /// Sessions deleted in one statement: each has up to some thousand spent tokens.
 const BATCH: u32 = 50;
+/// Devices deleted in one statement.
+const DEVICES: u32 = 1_000;
 
 impl AuthService {
     /// Purges every `interval` until `stop` is cancelled. Any number of replicas may do so.
@@ -27,6 +30,9 @@ impl AuthService {
             if let Err(error) = self.sweep_revocations().await {
                 tracing::warn!(error = %Chain(&error), "old revocations not swept");
             }
+            if let Err(error) = self.forget_devices().await {
+                tracing::warn!(error = %Chain(&error), "old devices not forgotten");
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(interval) => {}
@@ -39,11 +45,19 @@ impl AuthService {
         while self.sessions.purge(before, BATCH).await? == u64::from(BATCH) {}
         Ok(())
     }
+
+    async fn forget_devices(&self) -> Result<(), SessionError> {
+        let now = self.clock.now();
+        while self.throttle.purge(now, DEVICES).await? == u64::from(DEVICES) {}
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Fixture;
+    use chassis::clock::Clock as _;
+
+    use super::super::testing::{Fixture, PASSWORD, from};
     use super::*;
 
     #[tokio::test]
@@ -60,5 +74,21 @@ mod tests {
         let worker = fixture.service.clone();
         worker.keep_house(Duration::from_hours(1), TimeDelta::days(7), stop).await;
         assert!(find().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn devices_that_were_not_seen_for_long_are_forgotten() {
+        let fixture = Fixture::new().await;
+        fixture.accounts.add("alice@example.com", PASSWORD);
+        let login = from("alice@example.com", PASSWORD, "192.0.2.1");
+        fixture.service.login(login.clone()).await.unwrap();
+        fixture.clock.advance(TimeDelta::days(90));
+        fixture.service.forget_devices().await.unwrap();
+        let later = || fixture.clock.now() + TimeDelta::seconds(1);
+        assert_eq!(fixture.service.throttle.purge(later(), 10).await.unwrap(), 1, "it was kept");
+        fixture.service.login(login).await.unwrap();
+        fixture.clock.advance(TimeDelta::days(91));
+        fixture.service.forget_devices().await.unwrap();
+        assert_eq!(fixture.service.throttle.purge(later(), 10).await.unwrap(), 0);
     }
 }

@@ -2,8 +2,9 @@
 
 use tracing::instrument;
 
+use super::throttle::Attempt;
 use super::{AuthService, TokenPair};
-use crate::model::{Client, Credentials, Login, Session, SessionError};
+use crate::model::{Client, Credentials, Identity, Login, Session, SessionError};
 use crate::token::RefreshSecret;
 
 /// What someone logs in with.
@@ -19,7 +20,9 @@ impl AuthService {
     /// Checks the credentials and begins a session.
     #[instrument(name = "auth.login", skip_all)]
     pub async fn login(&self, command: LogIn) -> Result<TokenPair, SessionError> {
-        let identity = self.accounts.check(&command.credentials).await?;
+        let attempt = self.throttle.begin(&command, self.clock.now()).await?;
+        let identity = self.check(&command.credentials, &attempt).await?;
+        self.throttle.succeeded(&attempt, self.clock.now()).await;
         let refresh_token = RefreshSecret::generate()?;
         let (version, roles) = (identity.version, identity.roles.clone());
         let login = Login { identity, client: command.client, first_token: refresh_token.digest() };
@@ -31,6 +34,21 @@ impl AuthService {
         tracing::debug!(session.id = %opened.session.id(), "session started");
         self.keep_bound(opened.session.user_id()).await;
         Ok(pair)
+    }
+
+    /// Asks whom the credentials belong to. Without an answer nothing was guessed, so that the
+    /// attempt is taken back; what was answered with a refusal stays counted.
+    async fn check(
+        &self,
+        credentials: &Credentials,
+        attempt: &Attempt,
+    ) -> Result<Identity, SessionError> {
+        let outcome = self.accounts.check(credentials).await;
+        match &outcome {
+            Ok(_) | Err(SessionError::CredentialsInvalid | SessionError::AccountDisabled) => {}
+            Err(_) => self.throttle.take_back(attempt).await,
+        }
+        outcome
     }
 }
 

@@ -10,6 +10,7 @@ mod rotate_keys;
 mod sessions;
 #[cfg(test)]
 mod testing;
+mod throttle;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub use follow_accounts::AccountFollower;
 pub use login::LogIn;
 pub use refresh::Refresh;
 pub use rotate_keys::Rotation;
+pub use throttle::{LoginThrottle, Patience};
 
 use crate::client::CredentialChecker;
 use crate::model::{Lifetimes, Session, SessionError, SessionId};
@@ -49,6 +51,8 @@ pub struct AuthService {
     pub revocations: Arc<dyn RevocationRepository>,
     /// Who knows the accounts.
     pub accounts: Arc<dyn CredentialChecker>,
+    /// Who keeps guessing slow.
+    pub throttle: Arc<LoginThrottle>,
     /// Who issues access tokens.
     pub access_tokens: AccessTokens,
     /// The keys that sign and are published.

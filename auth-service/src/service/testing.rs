@@ -1,19 +1,23 @@
 //! The use cases over memory adapters.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::auth::Verifier;
 use chassis::config::{Secret, TokenConfig};
 use chassis::doorbell::Doorbell;
 use chassis::testing::clock::FixedClock;
+use chassis::throttle::{Rule, Throttle};
 use chrono::TimeDelta;
 
-use super::{AuthService, LogIn, Refresh, TokenPair};
+use super::{AuthService, LogIn, LoginThrottle, Patience, Refresh, TokenPair};
 use crate::client::MemoryAccounts;
 use crate::model::{
     Client, Credentials, Lifetimes, Revocation, SessionError, SessionEvent, UserId,
 };
-use crate::repository::{Fault, MemoryKeyRepository, MemorySessionRepository, SessionRepository};
+use crate::repository::{
+    Fault, MemoryDeviceRepository, MemoryKeyRepository, MemorySessionRepository, SessionRepository,
+};
 use crate::token::{AccessTokens, KeyRing, KeyRingSource, RotationPlan, Sealer};
 
 /// The password of the account that [`Fixture::logged_in`] makes.
@@ -44,6 +48,7 @@ impl Fixture {
             sessions: sessions.clone(),
             revocations: sessions.clone(),
             accounts: accounts.clone(),
+            throttle: Arc::new(throttle()),
             access_tokens: AccessTokens::new(ring.clone(), &config, 900),
             keys: ring,
             rotation: RotationPlan {
@@ -120,4 +125,31 @@ pub(super) fn command(email: &str, password: &str) -> LogIn {
         credentials: Credentials { email: Secret::new(email), password: Secret::new(password) },
         client: Client::default(),
     }
+}
+
+/// The same from a client with an address.
+pub(super) fn from(email: &str, password: &str, address: &str) -> LogIn {
+    let client = Client { user_agent: "a browser".to_owned(), address: address.to_owned() };
+    LogIn { client, ..command(email, password) }
+}
+
+/// Counts in memory, with the shipped numbers of free attempts.
+fn throttle() -> LoginThrottle {
+    let rule = |free| Rule {
+        free,
+        pause: Duration::from_secs(1),
+        pause_max: Duration::from_hours(1),
+        forget: Duration::from_hours(1),
+    };
+    let patience = Patience {
+        account: rule(5),
+        address: rule(100),
+        spraying: rule(20),
+        device: rule(5),
+        devices_max: 20,
+        device_life: TimeDelta::days(90),
+    };
+    let devices = Arc::new(MemoryDeviceRepository::default());
+    let throttle = Throttle::new(None, 10_000, Duration::from_secs(1));
+    LoginThrottle::new(throttle, devices, patience, &Secret::new("the one key"))
 }

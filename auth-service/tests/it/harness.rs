@@ -215,6 +215,7 @@ impl Instance {
             bell: Doorbell::new(),
             key_bell: Doorbell::new(),
             user_service: channel(&[user_service.endpoint()], &config.upstream),
+            redis: chassis::redis::connect(&config.redis)?,
             clock: clock.clone(),
         };
         let service = assemble(surroundings, config).await?;

@@ -15,3 +15,4 @@ mod reuse;
 mod revocations;
 mod sessions;
 mod starting;
+mod throttling;

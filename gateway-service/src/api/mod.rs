@@ -40,6 +40,7 @@ fn users_and_sessions() -> Vec<Route> {
         Route::user(routes!(users::update_me)).answers(&["USER_NOT_FOUND", "VERSION_MISMATCH"]),
         Route::user(routes!(users::change_password)).counts(Login).answers(&[
             "CURRENT_PASSWORD_WRONG",
+            "PASSWORD_THROTTLED",
             "PASSWORD_WEAK",
             "USER_NOT_FOUND",
         ]),
@@ -47,9 +48,11 @@ fn users_and_sessions() -> Vec<Route> {
         Route::admin(routes!(users::read)).answers(&["USER_NOT_FOUND"]),
         Route::admin(routes!(users::set_status)).answers(&["USER_NOT_FOUND", "OWN_ACCOUNT"]),
         Route::admin(routes!(users::set_roles)).answers(&["USER_NOT_FOUND", "LAST_ADMIN"]),
-        Route::open(routes!(auth::login))
-            .counts(Login)
-            .answers(&["CREDENTIALS_INVALID", "ACCOUNT_DISABLED"]),
+        Route::open(routes!(auth::login)).counts(Login).answers(&[
+            "CREDENTIALS_INVALID",
+            "ACCOUNT_DISABLED",
+            "LOGIN_THROTTLED",
+        ]),
         Route::open(routes!(auth::refresh)).counts(Refresh).answers(&[
             "REFRESH_INVALID",
             "REFRESH_REUSED",

@@ -21,7 +21,7 @@ pub(crate) struct RegisterBody {
     /// Compared after normalisation (NFKC, case folding).
     #[schema(format = Email, max_length = 254, example = "li.lei@example.com")]
     email: String,
-    /// Neither common nor equal to the e-mail address.
+    /// Neither common nor easily guessed, nor equal to the e-mail address or the name.
     #[schema(format = Password, min_length = 8, max_length = 128, example = "correct horse battery")]
     password: String,
     /// How the user wants to be called.
@@ -51,7 +51,7 @@ pub(crate) struct PasswordBody {
     /// The password in force.
     #[schema(format = Password, max_length = 128)]
     current_password: String,
-    /// Neither common nor equal to the e-mail address.
+    /// Neither common nor easily guessed, nor equal to the e-mail address or the name.
     #[schema(format = Password, min_length = 8, max_length = 128)]
     new_password: String,
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::breaker::Breaker;
 use chassis::error::Chain;
 use moka::policy::EvictionPolicy;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::breaker::Breaker;
 use super::local::LocalBudgets;
 use super::{Decision, Grant, Key, PermitStore, Quota, Unused};
 

@@ -15,7 +15,6 @@
 //! Redis that comes back without its memory gives nobody a second budget: in any window two gateways
 //! together let at most twice the budget through, and `n` of them `n` times.
 
-mod breaker;
 mod lease;
 mod local;
 pub mod redis;

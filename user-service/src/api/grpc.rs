@@ -129,7 +129,7 @@ impl UserRpc for UserApi {
         &self,
         request: Request<pb::VerifyCredentialsRequest>,
     ) -> Result<Response<pb::VerifyCredentialsResponse>, Status> {
-        let email = Email::parse(&request.get_ref().email).ok();
+        let email = Email::to_find(&request.get_ref().email);
         let password = TypedPassword::parse(&request.get_ref().password);
         let user = self.service.verify_credentials(email, password).await?;
         Ok(Response::new(pb::VerifyCredentialsResponse {

@@ -1,4 +1,5 @@
-//! Adapter: argon2id at the cost that OWASP names (19 MiB, two passes, one lane).
+//! Adapter: argon2id at a configured cost, at least the one that OWASP names (19 MiB, two passes,
+//! one lane).
 //!
 //! One hash takes tens of milliseconds of a core, so hashes run on blocking threads, at most
 //! `cores - 1` at once: the runtime's own pool would allow 512, each with its 19 MiB. A permit is
@@ -16,15 +17,45 @@ use async_trait::async_trait;
 use chassis::grpc::context;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::PasswordHasher;
+use super::{PasswordHasher, Verdict};
 use crate::model::{PasswordHash, TypedPassword, UserError};
 
-/// Memory in KiB.
-const MEMORY_KIB: u32 = 19_456;
-/// Passes over the memory.
-const PASSES: u32 = 2;
-/// Independent lanes.
+/// Independent lanes: one, because a hash runs on one core.
 const LANES: u32 = 1;
+
+/// What one hash costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+}
+
+impl Cost {
+    /// The least that OWASP names for argon2id (Password Storage Cheat Sheet).
+    pub const LEAST: Self = Self { memory_kib: 19_456, passes: 2 };
+
+    fn of(params: &Params) -> Self {
+        Self { memory_kib: params.m_cost(), passes: params.t_cost() }
+    }
+
+    fn params(self) -> Result<Params, UserError> {
+        Params::new(self.memory_kib, self.passes, LANES, None)
+            .map_err(|error| UserError::internal(error.to_string()))
+    }
+
+    /// What a hash of this cost lacks to one of cost `other`. The time of a hash is that of the memory
+    /// that it walks through, and no more memory is taken than `other` does.
+    fn missing_to(self, other: Self) -> Option<Self> {
+        let work = |cost: Self| u64::from(cost.memory_kib) * u64::from(cost.passes);
+        let missing = work(other).checked_sub(work(self))?;
+        let passes = missing.div_ceil(u64::from(other.memory_kib)).max(1);
+        let memory_kib = u32::try_from(missing / passes).ok()?;
+        let passes = u32::try_from(passes).ok()?;
+        (memory_kib >= Params::MIN_M_COST).then_some(Self { memory_kib, passes })
+    }
+}
 
 /// How many hashes run and wait.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +79,7 @@ impl HashingLimits {
 /// Hashes with argon2id on a bounded number of threads.
 pub struct Argon2Hasher {
     argon2: Argon2<'static>,
+    cost: Cost,
     limits: HashingLimits,
     /// Places for what runs or waits; none left means refusal at once.
     places: Arc<Semaphore>,
@@ -65,13 +97,12 @@ struct Places {
 
 impl Argon2Hasher {
     /// Makes the hasher; costs one hash, for the accounts that do not exist.
-    pub fn new(limits: HashingLimits) -> Result<Self, UserError> {
-        let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
-            .map_err(|e| UserError::internal(e.to_string()))?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    pub fn new(cost: Cost, limits: HashingLimits) -> Result<Self, UserError> {
+        let argon2 = argon2(cost)?;
         let dummy = hash(&argon2, chassis::id::new_id().as_bytes())?;
         Ok(Self {
             argon2,
+            cost,
             limits,
             places: Arc::new(Semaphore::new(limits.running_max + limits.waiting_max)),
             running: Arc::new(Semaphore::new(limits.running_max)),
@@ -117,12 +148,13 @@ impl PasswordHasher for Argon2Hasher {
         &self,
         password: &TypedPassword,
         hash: Option<&PasswordHash>,
-    ) -> Result<bool, UserError> {
+    ) -> Result<Verdict, UserError> {
         let is_known = hash.is_some();
         let password = password.clone();
         let hash = hash.unwrap_or(&self.dummy).clone();
-        let matches = self.run(move |argon2| verify(argon2, &password, &hash)).await?;
-        Ok(matches && is_known)
+        let cost = self.cost;
+        let verdict = self.run(move |argon2| verify(argon2, cost, &password, &hash)).await?;
+        Ok(if is_known { verdict } else { Verdict::Wrong })
     }
 }
 
@@ -132,18 +164,42 @@ fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<PasswordHash, UserError>
     Ok(PasswordHash::new(hash.to_string()))
 }
 
+fn argon2(cost: Cost) -> Result<Argon2<'static>, UserError> {
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?))
+}
+
 fn verify(
     argon2: &Argon2<'_>,
+    cost: Cost,
     password: &TypedPassword,
     hash: &PasswordHash,
-) -> Result<bool, UserError> {
+) -> Result<Verdict, UserError> {
     let parsed = phc::PasswordHash::new(hash.as_str())
         .map_err(|error| UserError::internal(error.to_string()))?;
-    match argon2.verify_password(password.expose().as_bytes(), &parsed) {
-        Ok(()) => Ok(true),
-        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(UserError::internal(error.to_string())),
+    let params =
+        Params::try_from(&parsed.params).map_err(|error| UserError::internal(error.to_string()))?;
+    let missing = Cost::of(&params).missing_to(cost);
+    let matches = match argon2.verify_password(password.expose().as_bytes(), &parsed) {
+        Ok(()) => true,
+        Err(argon2::password_hash::Error::PasswordInvalid) => false,
+        Err(error) => return Err(UserError::internal(error.to_string())),
+    };
+    if let Some(missing) = missing {
+        spend(missing)?;
     }
+    Ok(match (matches, missing) {
+        (false, _) => Verdict::Wrong,
+        (true, None) => Verdict::Right,
+        (true, Some(_)) => Verdict::RightButOutdated,
+    })
+}
+
+/// Works as a hash of this cost does, for nothing but the time.
+fn spend(cost: Cost) -> Result<(), UserError> {
+    let mut out = [0; 32];
+    argon2(cost)?
+        .hash_password_into(b"for nothing but the time", b"nobody's salt...", &mut out)
+        .map_err(|error| UserError::internal(error.to_string()))
 }
 
 #[cfg(test)]
@@ -151,7 +207,8 @@ mod tests {
     use super::*;
 
     fn hasher(running_max: usize, waiting_max: usize, wait_max: Duration) -> Argon2Hasher {
-        Argon2Hasher::new(HashingLimits { running_max, waiting_max, wait_max }).unwrap()
+        let limits = HashingLimits { running_max, waiting_max, wait_max };
+        Argon2Hasher::new(Cost::LEAST, limits).unwrap()
     }
 
     fn typed(text: &str) -> TypedPassword {
@@ -162,9 +219,11 @@ mod tests {
     async fn a_password_is_recognised_and_another_is_not() {
         let hasher = hasher(1, 8, Duration::from_secs(10));
         let hash = hasher.hash(&typed("  pässwörd\0🔑 ")).await.unwrap();
-        assert!(hasher.verify(&typed("  pässwörd\0🔑 "), Some(&hash)).await.unwrap());
-        assert!(!hasher.verify(&typed("  pässwörd\0🔑"), Some(&hash)).await.unwrap());
-        assert!(!hasher.verify(&typed("anything"), None).await.unwrap());
+        let verdict = hasher.verify(&typed("  pässwörd\0🔑 "), Some(&hash)).await.unwrap();
+        assert_eq!(verdict, Verdict::Right);
+        let verdict = hasher.verify(&typed("  pässwörd\0🔑"), Some(&hash)).await.unwrap();
+        assert_eq!(verdict, Verdict::Wrong);
+        assert_eq!(hasher.verify(&typed("anything"), None).await.unwrap(), Verdict::Wrong);
     }
 
     #[tokio::test]
@@ -175,6 +234,30 @@ mod tests {
         assert!(first.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(first.as_str().len() <= 160, "does not fit its column");
         assert_ne!(first, second);
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_outdated_when_more_is_asked_of_a_new_one() {
+        let old = hasher(1, 8, Duration::from_secs(10));
+        let hash = old.hash(&typed("some password")).await.unwrap();
+        let cost = Cost { passes: 3, ..Cost::LEAST };
+        let new = Argon2Hasher::new(cost, old.limits).unwrap();
+        let verdict = new.verify(&typed("some password"), Some(&hash)).await.unwrap();
+        assert_eq!(verdict, Verdict::RightButOutdated);
+        let verdict = new.verify(&typed("another one"), Some(&hash)).await.unwrap();
+        assert_eq!(verdict, Verdict::Wrong);
+        let renewed = new.hash(&typed("some password")).await.unwrap();
+        let verdict = old.verify(&typed("some password"), Some(&renewed)).await.unwrap();
+        assert_eq!(verdict, Verdict::Right, "a costlier one is not outdated");
+    }
+
+    #[test]
+    fn what_a_cheaper_hash_lacks_is_made_up_for() {
+        let target = Cost { memory_kib: 65_536, passes: 3 };
+        let missing = Cost::LEAST.missing_to(target).unwrap();
+        assert_eq!((missing.memory_kib, missing.passes), (52_565, 3));
+        assert_eq!(target.missing_to(target), None);
+        assert_eq!(target.missing_to(Cost::LEAST), None);
     }
 
     #[tokio::test]

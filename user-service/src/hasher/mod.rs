@@ -9,10 +9,28 @@ mod plain;
 
 use async_trait::async_trait;
 
-pub use self::argon2::{Argon2Hasher, HashingLimits};
+pub use self::argon2::{Argon2Hasher, Cost, HashingLimits};
 #[cfg(any(test, feature = "testing"))]
 pub use self::plain::PlainHasher;
 use crate::model::{PasswordHash, TypedPassword, UserError};
+
+/// What checking a password showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is another one.
+    Wrong,
+    /// It is the one, and its hash is as costly as a new one would be.
+    Right,
+    /// It is the one, and its hash is cheaper than a new one would be.
+    RightButOutdated,
+}
+
+impl Verdict {
+    /// Whether the password is the one.
+    pub fn is_right(self) -> bool {
+        self != Self::Wrong
+    }
+}
 
 /// Hashes passwords.
 #[async_trait]
@@ -21,10 +39,11 @@ pub trait PasswordHasher: Send + Sync {
     async fn hash(&self, password: &TypedPassword) -> Result<PasswordHash, UserError>;
 
     /// Tells whether `password` is the one that `hash` was made of. Without a hash the answer is
-    /// no, after as much work as with one: the time must not tell whether an account exists.
+    /// no, after as much work as with one: the time must not tell whether an account exists. Nor
+    /// must it tell how old the hash is: checking one that was cheaper costs as much as a new one.
     async fn verify(
         &self,
         password: &TypedPassword,
         hash: Option<&PasswordHash>,
-    ) -> Result<bool, UserError>;
+    ) -> Result<Verdict, UserError>;
 }

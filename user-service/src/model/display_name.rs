@@ -1,11 +1,28 @@
 //! The name under which an account appears to people.
 
+use chassis::text::comparison_form;
 use unicode_normalization::UnicodeNormalization;
+
+use super::confusable::{is_deceptive, looks_like, mixes_scripts};
 
 /// Longest name in characters.
 const LENGTH_MAX: usize = 64;
 
-/// A display name: 1 to 64 visible characters, in NFC.
+/// Names that people trust: a name that only looks like one of them is refused. One that is spelt so
+/// is a name like any other, which whoever looks for it finds.
+const TRUSTED: [&str; 8] = [
+    "admin",
+    "administrator",
+    "enterprisehub",
+    "moderator",
+    "root",
+    "security",
+    "support",
+    "system",
+];
+
+/// A display name: 1 to 64 visible characters, in NFKC, so that full-width letters and ligatures are
+/// the letters that they look like. Names need not be unique: an account is known by its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayName(String);
 
@@ -16,7 +33,7 @@ impl DisplayName {
         if text.chars().nth(LENGTH_MAX * 4).is_some() {
             return Err("must be 1 to 64 characters long");
         }
-        let name: String = text.nfc().collect();
+        let name: String = text.nfkc().collect();
         if name.is_empty() || name.chars().count() > LENGTH_MAX {
             return Err("must be 1 to 64 characters long");
         }
@@ -25,6 +42,9 @@ impl DisplayName {
         }
         if name.chars().any(is_deceptive) {
             return Err("must not have control, zero-width or direction-changing characters");
+        }
+        if mixes_scripts(&name) || imitates_a_trusted_name(&name) {
+            return Err("must not mix scripts in one word, or look like another name");
         }
         Ok(Self(name))
     }
@@ -40,15 +60,10 @@ impl DisplayName {
     }
 }
 
-/// Characters that show nothing, or make other characters show elsewhere: two names could look
-/// the same, or one line could pass for several.
-fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
-            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}'
-            | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
+fn imitates_a_trusted_name(name: &str) -> bool {
+    let form = comparison_form(name);
+    let is_imitation = |trusted: &&str| form != **trusted && looks_like(&form, trusted);
+    TRUSTED.iter().any(is_imitation)
 }
 
 #[cfg(test)]
@@ -57,8 +72,18 @@ mod tests {
 
     #[test]
     fn names_of_many_languages_are_names() {
-        for name in ["A", "Zoë O'Neil", "王小明", "Ωμέγα", "👍 Max", "<script>", "' OR '1'='1"]
-        {
+        for name in [
+            "A",
+            "admin",
+            "Вера",
+            "Алиса Liddell",
+            "Zoë O'Neil",
+            "王小明",
+            "Ωμέγα",
+            "👍 Max",
+            "<script>",
+            "' OR '1'='1",
+        ] {
             assert_eq!(DisplayName::parse(name).unwrap().as_str(), name);
         }
         assert!(DisplayName::parse(&"名".repeat(64)).is_ok());
@@ -67,6 +92,7 @@ mod tests {
     #[test]
     fn a_composed_and_a_decomposed_name_are_the_same() {
         assert_eq!(DisplayName::parse("Zoe\u{308}"), DisplayName::parse("Zoë"));
+        assert_eq!(DisplayName::parse("ａｄｍｉｎ").unwrap().as_str(), "admin");
     }
 
     #[test]
@@ -85,6 +111,11 @@ mod tests {
             "Al\u{2028}ice",
             "Al\u{2066}ice",
             "\u{3164}",
+            "аdmin",
+            "adm\u{0456}n",
+            "Αlice",
+            "ro\u{03BF}t",
+            "r00t\u{200F}",
             &overlong,
         ] {
             assert!(DisplayName::parse(name).is_err(), "{name:?}");

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use chassis::error::{ErrorCode, Invalid, Kind, ServiceError, Violation, codes};
 
+use super::Weakness;
+
 /// The account exists already.
 const ACCOUNT_EXISTS: ErrorCode = ErrorCode::new("ACCOUNT_EXISTS", Kind::AlreadyExists);
 /// There is no such account, as far as the caller may know.
@@ -19,6 +21,8 @@ const CURRENT_PASSWORD_WRONG: ErrorCode =
     ErrorCode::new("CURRENT_PASSWORD_WRONG", Kind::PermissionDenied);
 /// The password is easily guessed.
 const PASSWORD_WEAK: ErrorCode = ErrorCode::new("PASSWORD_WEAK", Kind::InvalidArgument);
+/// The password in force was given wrongly too often.
+const PASSWORD_THROTTLED: ErrorCode = ErrorCode::new("PASSWORD_THROTTLED", Kind::RateLimited);
 /// Nobody could administer the fleet any more.
 const LAST_ADMIN: ErrorCode = ErrorCode::new("LAST_ADMIN", Kind::FailedPrecondition);
 
@@ -33,6 +37,7 @@ pub const CODES: &[ErrorCode] = &[
     ACCOUNT_DISABLED,
     CURRENT_PASSWORD_WRONG,
     PASSWORD_WEAK,
+    PASSWORD_THROTTLED,
     LAST_ADMIN,
     OWN_ACCOUNT,
 ];
@@ -60,6 +65,14 @@ pub enum UserError {
     PasswordWeak {
         /// The field that holds it.
         field: &'static str,
+        /// The rule that it breaks.
+        weakness: Weakness,
+    },
+    /// The password in force was given wrongly too often.
+    #[error("the current password was wrong too often")]
+    PasswordThrottled {
+        /// When the next try is allowed.
+        retry_after: Duration,
     },
     /// The caller is no administrator any more.
     #[error("the caller is no administrator")]
@@ -118,6 +131,7 @@ impl ServiceError for UserError {
             Self::AccountDisabled => ACCOUNT_DISABLED,
             Self::CurrentPasswordWrong => CURRENT_PASSWORD_WRONG,
             Self::PasswordWeak { .. } => PASSWORD_WEAK,
+            Self::PasswordThrottled { .. } => PASSWORD_THROTTLED,
             Self::PermissionDenied => codes::PERMISSION_DENIED,
             Self::LastAdmin => LAST_ADMIN,
             Self::OwnAccount => OWN_ACCOUNT,
@@ -138,6 +152,9 @@ impl ServiceError for UserError {
             Self::AccountDisabled => "The account is disabled.",
             Self::CurrentPasswordWrong => "The current password is wrong.",
             Self::PasswordWeak { .. } => "The password is too easily guessed.",
+            Self::PasswordThrottled { .. } => {
+                "The current password was wrong too often; wait before the next try."
+            }
             Self::PermissionDenied => "The caller may not perform this operation.",
             Self::LastAdmin => "The change would leave no active administrator.",
             Self::OwnAccount => "Administrators cannot disable their own account.",
@@ -155,11 +172,10 @@ impl ServiceError for UserError {
     fn violations(&self) -> Vec<Violation> {
         match self {
             Self::Invalid(invalid) => invalid.violations(),
-            Self::PasswordWeak { field } => vec![Violation {
+            Self::PasswordWeak { field, weakness } => vec![Violation {
                 field: (*field).to_owned(),
-                reason: "WEAK".to_owned(),
-                description: "must not be a common password, the e-mail address or the name"
-                    .to_owned(),
+                reason: weakness.as_str().to_owned(),
+                description: weakness.rule().to_owned(),
             }],
             _ => Vec::new(),
         }
@@ -167,7 +183,9 @@ impl ServiceError for UserError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { retry_after } => Some(*retry_after),
+            Self::Overloaded { retry_after } | Self::PasswordThrottled { retry_after } => {
+                Some(*retry_after)
+            }
             _ => None,
         }
     }
@@ -193,8 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_password_names_its_field_only() {
-        let violations = UserError::PasswordWeak { field: "new_password" }.violations();
+    fn a_weak_password_names_its_field_and_the_rule() {
+        let weakness = Weakness::Common;
+        let violations = UserError::PasswordWeak { field: "new_password", weakness }.violations();
         assert_eq!(violations[0].field, "new_password");
+        assert_eq!(violations[0].reason, "COMMON");
     }
 }

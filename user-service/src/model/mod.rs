@@ -1,6 +1,8 @@
 //! The account and its rules. Pure: never does I/O and knows no transport and no storage.
 
 mod access;
+mod common;
+mod confusable;
 mod display_name;
 mod email;
 mod error;
@@ -8,6 +10,7 @@ mod event;
 mod locale;
 mod password;
 mod role;
+mod strength;
 mod user;
 
 pub use access::{AccessChange, AccessChanges, AccessEffect};
@@ -16,6 +19,7 @@ pub use email::Email;
 pub use error::{CODES, UserError};
 pub use event::UserEvent;
 pub use locale::Locale;
-pub use password::{NewPassword, PasswordHash, TypedPassword};
+pub use password::{NewPassword, PasswordHash, TypedPassword, Weakness};
 pub use role::{Role, Roles};
+pub use strength::Strength;
 pub use user::{Change, ProfileChange, Registration, Status, StoredUser, User, UserId};

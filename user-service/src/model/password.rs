@@ -3,17 +3,52 @@
 use std::fmt;
 
 use chassis::config::Secret;
+use chassis::text::comparison_form;
 use unicode_normalization::UnicodeNormalization;
 
-use super::email::normalize;
+use super::common;
+use super::strength::Strength;
 use super::{DisplayName, Email};
 
 /// Shortest password in characters.
 const LENGTH_MIN: usize = 8;
 /// Longest password in characters. Nothing is ever cut off: what is longer is refused.
 const LENGTH_MAX: usize = 128;
-/// The passwords that lists of leaked ones are headed by, in comparison form, one a line.
-const COMMON: &str = include_str!("common_passwords.txt");
+/// Shortest word of an account's own data that a guesser would try, in characters.
+const PERSONAL_MIN: usize = 3;
+
+/// Which rule a password breaks that is easily guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weakness {
+    /// It is the account's e-mail address, the part before the @, or the display name.
+    Personal,
+    /// It is on the list of common passwords.
+    Common,
+    /// It scores less than is asked for.
+    Guessable,
+}
+
+impl Weakness {
+    /// The rule's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Personal => "PERSONAL",
+            Self::Common => "COMMON",
+            Self::Guessable => "GUESSABLE",
+        }
+    }
+
+    /// What the rule demands, in words for whoever chose the password.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::Personal => "must not be the e-mail address or the name",
+            Self::Common => "must not be one of the passwords that many people have",
+            Self::Guessable => {
+                "must be harder to guess: longer, or with fewer common words, repetitions and sequences"
+            }
+        }
+    }
+}
 
 /// A password as someone typed it, to be compared with the one in force. In NFC, because keyboards
 /// differ in how they compose the same characters (RFC 8265). Never printed.
@@ -53,13 +88,29 @@ impl NewPassword {
         Ok(Self(typed))
     }
 
-    /// Tells whether someone who knows the account's public data, or a list of leaked passwords,
-    /// guesses it at once.
-    pub fn is_weak_for(&self, email: &Email, name: &DisplayName) -> bool {
-        let guess = normalize(self.0.expose());
-        guess == email.normalized()
-            || guess == normalize(name.as_str())
-            || COMMON.lines().any(|common| common == guess)
+    /// Says by which rule someone who knows the account's public data, or a list of leaked
+    /// passwords, or what people usually do, guesses it soon. `score_min` is the lowest score, 0 to
+    /// 4, that is accepted.
+    pub fn weakness(&self, email: &Email, name: &DisplayName, score_min: u8) -> Option<Weakness> {
+        let form = comparison_form(self.0.expose());
+        let name = comparison_form(name.as_str());
+        let local = email.normalized().split('@').next().unwrap_or_default();
+        if form == email.normalized() || form == local || form == name {
+            return Some(Weakness::Personal);
+        }
+        if common::rank(&form).is_some() {
+            return Some(Weakness::Common);
+        }
+        let strength = self.strength(&form, &[email.normalized(), &name]);
+        (strength.score() < score_min).then_some(Weakness::Guessable)
+    }
+
+    fn strength(&self, form: &str, personal: &[&str]) -> Strength {
+        let is_word = |word: &&str| word.chars().count() >= PERSONAL_MIN;
+        let words = personal.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+        let words: Vec<String> = words.filter(is_word).map(str::to_owned).collect();
+        let capitals = self.0.expose().chars().filter(|c| c.is_uppercase()).count();
+        Strength::estimate(form, capitals, &words)
     }
 
     /// The password, to be hashed.
@@ -96,30 +147,30 @@ mod tests {
 
     use super::*;
 
-    fn is_weak(password: &str) -> bool {
+    fn weakness(password: &str) -> Option<Weakness> {
         let email = Email::parse("alice.smith@example.com").unwrap();
         let name = DisplayName::parse("Alice Smith").unwrap();
-        NewPassword::parse(password).unwrap().is_weak_for(&email, &name)
+        NewPassword::parse(password).unwrap().weakness(&email, &name, 2)
     }
 
     #[test]
-    fn the_list_of_common_passwords_is_in_comparison_form() {
-        let lines: Vec<_> = COMMON.lines().collect();
-        assert!(lines.len() > 200);
-        for line in lines {
-            assert_eq!(normalize(line), line);
-            assert!(line.chars().count() >= LENGTH_MIN, "{line} can never be chosen");
+    fn a_weak_password_is_told_by_which_rule() {
+        for (weak, rule) in [
+            ("ALICE.SMITH@example.com", Weakness::Personal),
+            ("Alice.Smith", Weakness::Personal),
+            ("alice smith", Weakness::Personal),
+            ("password", Weakness::Common),
+            ("PASSWORD123", Weakness::Common),
+            ("12345678", Weakness::Common),
+            ("ｐａｓｓｗｏｒｄ", Weakness::Common),
+            ("alicesmith1", Weakness::Guessable),
+            ("Password123!", Weakness::Common),
+            ("Password2026!", Weakness::Guessable),
+            ("aaaaaaaaaaaaaaaaaaaaaa", Weakness::Guessable),
+        ] {
+            assert_eq!(weakness(weak), Some(rule), "{weak}");
         }
-    }
-
-    #[test]
-    fn guessable_passwords_are_weak() {
-        for weak in
-            ["password", "PASSWORD123", "12345678", "ALICE.SMITH@example.com", "alice smith"]
-        {
-            assert!(is_weak(weak), "{weak}");
-        }
-        assert!(!is_weak("correct horse battery staple"));
+        assert_eq!(weakness("correct horse battery staple"), None);
     }
 
     #[test]

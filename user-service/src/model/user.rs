@@ -166,6 +166,15 @@ impl User {
         Ok(change.map(|change| change.keeping(kept).with(UserEvent::password_changed)))
     }
 
+    /// The same account under another hash of the same password. No change that anyone sees: the
+    /// version stays.
+    #[must_use]
+    pub fn rehashed(&self, hash: PasswordHash) -> Self {
+        let mut state = self.0.clone();
+        state.password_hash = hash;
+        Self(state)
+    }
+
     /// Enables or disables the account; disabling ends all sessions. `None` when it is so already.
     pub fn set_status(&self, status: Status, now: DateTime<Utc>) -> Option<Change> {
         if status == self.0.status {

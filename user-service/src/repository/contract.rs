@@ -88,6 +88,19 @@ async fn a_change_of_an_outdated_account_is_refused(users: &dyn UserRepository) 
     assert_eq!(stored.display_name().as_str(), "First");
 }
 
+async fn a_hash_is_renewed_in_the_place_of_the_one_in_force_only(users: &dyn UserRepository) {
+    let user = insert(users, "rehash@example.com", Roles::customer()).await;
+    let (renewed, other) = (PasswordHash::new("renewed"), PasswordHash::new("other"));
+    assert!(users.replace_hash(user.id(), user.password_hash(), &renewed).await.unwrap());
+    assert!(!users.replace_hash(user.id(), user.password_hash(), &other).await.unwrap());
+    let stored = users.find(user.id()).await.unwrap().unwrap();
+    assert_eq!(stored, user.rehashed(renewed));
+    // A change that was worked out before is no outdated one.
+    let changed = user.change_password(other.clone(), None, now()).unwrap().unwrap();
+    users.save(&changed).await.unwrap();
+    assert_eq!(users.find(user.id()).await.unwrap().unwrap().password_hash(), &other);
+}
+
 async fn pages_follow_each_other(users: &dyn UserRepository) {
     for n in 0..5 {
         insert(users, &format!("page{n}@example.com"), Roles::customer()).await;
@@ -163,6 +176,7 @@ async fn suite(users: Arc<dyn UserRepository>) {
     a_change_is_stored_whole(&*users).await;
     a_change_of_an_outdated_account_is_refused(&*users).await;
     changes_of_access_are_told(&*users).await;
+    a_hash_is_renewed_in_the_place_of_the_one_in_force_only(&*users).await;
     pages_follow_each_other(&*users).await;
     the_last_administrator_stays(&*users).await;
 }

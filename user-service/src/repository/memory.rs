@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::UserRepository;
 use crate::model::{
-    AccessChange, AccessChanges, Change, Email, User, UserError, UserEvent, UserId,
+    AccessChange, AccessChanges, Change, Email, PasswordHash, User, UserError, UserEvent, UserId,
 };
 
 /// Keeps accounts in memory.
@@ -93,6 +93,19 @@ impl UserRepository for MemoryUserRepository {
         }
         state.store(change);
         Ok(())
+    }
+
+    async fn replace_hash(
+        &self,
+        id: UserId,
+        outdated: &PasswordHash,
+        renewed: &PasswordHash,
+    ) -> Result<bool, UserError> {
+        let mut state = self.lock();
+        let found = state.users.get_mut(&id).filter(|user| user.password_hash() == outdated);
+        let Some(user) = found else { return Ok(false) };
+        *user = user.rehashed(renewed.clone());
+        Ok(true)
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>, UserError> {

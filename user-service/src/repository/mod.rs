@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use memory::MemoryUserRepository;
 pub use mysql::{MIGRATOR, MySqlUserRepository};
 
-use crate::model::{AccessChanges, Change, Email, User, UserError, UserId};
+use crate::model::{AccessChanges, Change, Email, PasswordHash, User, UserError, UserId};
 
 /// Keeps accounts.
 #[async_trait]
@@ -32,6 +32,15 @@ pub trait UserRepository: Send + Sync {
     /// [`UserError::LastAdmin`] when no other active one remains, also when several administrators
     /// are taken away at once.
     async fn save(&self, change: &Change) -> Result<(), UserError>;
+
+    /// Puts another hash of the same password in the place of `outdated`, if that is still in force.
+    /// Returns whether it was. Nothing else changes: no version, no event.
+    async fn replace_hash(
+        &self,
+        id: UserId,
+        outdated: &PasswordHash,
+        renewed: &PasswordHash,
+    ) -> Result<bool, UserError>;
 
     /// Finds an account.
     async fn find(&self, id: UserId) -> Result<Option<User>, UserError>;

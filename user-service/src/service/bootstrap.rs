@@ -28,6 +28,11 @@ impl UserService {
     /// replicas may do this at once: one of them makes the account.
     #[instrument(name = "user.bootstrap", skip_all)]
     pub async fn bootstrap(&self, admin: FirstAdmin) -> Result<Bootstrapped, UserError> {
+        // Asked first: a password that was good enough when the account was made, and is long changed,
+        // must not stop a start when more is asked of passwords.
+        if self.users.find_by_email(&admin.email).await?.is_some() {
+            return Ok(Bootstrapped::Existed);
+        }
         let display_name = DisplayName::parse("Administrator").map_err(UserError::internal)?;
         let command = Register {
             email: admin.email,
@@ -71,5 +76,13 @@ mod tests {
         let weak = FirstAdmin { password: NewPassword::parse("admin123").unwrap(), ..admin() };
         let refused = Fixture::new().service.bootstrap(weak).await;
         assert!(matches!(refused, Err(UserError::PasswordWeak { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_configured_password_that_has_become_weak_stops_no_start() {
+        let fixture = Fixture::new();
+        fixture.service.bootstrap(admin()).await.unwrap();
+        let weak = FirstAdmin { password: NewPassword::parse("admin123").unwrap(), ..admin() };
+        assert_eq!(fixture.service.bootstrap(weak).await.unwrap(), Bootstrapped::Existed);
     }
 }

@@ -5,19 +5,25 @@ mod bootstrap;
 mod change_password;
 mod profile;
 mod register;
+mod rehash;
 #[cfg(test)]
 mod testing;
+mod turns;
 mod verify_credentials;
 
 use std::sync::Arc;
 
 use chassis::clock::Clock;
+use chassis::throttle::{Rule, Throttle};
 
 pub use bootstrap::{Bootstrapped, FirstAdmin};
 pub use change_password::ChangePassword;
 pub use profile::{Reader, UpdateProfile, UserPage};
 pub use register::Register;
+pub use rehash::RehashWorker;
 
+use self::rehash::Renewals;
+use self::turns::Turns;
 use crate::hasher::PasswordHasher;
 use crate::model::{Change, User, UserError, UserId};
 use crate::repository::UserRepository;
@@ -31,16 +37,45 @@ pub struct UserService {
     users: Arc<dyn UserRepository>,
     hasher: Arc<dyn PasswordHasher>,
     clock: Arc<dyn Clock>,
+    policy: PasswordPolicy,
+    throttle: Arc<Throttle>,
+    turns: Arc<Turns>,
+    renewals: Option<Renewals>,
+}
+
+/// What is asked of passwords.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordPolicy {
+    /// Lowest score of a new one, 0 to 4; see [`crate::model::Strength`].
+    pub score_min: u8,
+    /// Patience with a session that gives a wrong one when changing it.
+    pub change: Rule,
+}
+
+/// What the use cases are connected to.
+pub struct Ports {
+    /// Where accounts are kept.
+    pub users: Arc<dyn UserRepository>,
+    /// Who hashes passwords.
+    pub hasher: Arc<dyn PasswordHasher>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who counts wrong passwords.
+    pub throttle: Throttle,
 }
 
 impl UserService {
     /// Connects the use cases to their ports.
-    pub fn new(
-        users: Arc<dyn UserRepository>,
-        hasher: Arc<dyn PasswordHasher>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { users, hasher, clock }
+    pub fn new(ports: Ports, policy: PasswordPolicy) -> Self {
+        Self {
+            users: ports.users,
+            hasher: ports.hasher,
+            clock: ports.clock,
+            policy,
+            throttle: Arc::new(ports.throttle),
+            turns: Arc::new(Turns::new()),
+            renewals: None,
+        }
     }
 
     async fn get(&self, id: UserId) -> Result<User, UserError> {

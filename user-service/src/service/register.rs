@@ -28,9 +28,12 @@ impl UserService {
     }
 
     pub(super) async fn create(&self, command: Register, roles: Roles) -> Result<User, UserError> {
-        if command.password.is_weak_for(&command.email, &command.display_name) {
-            return Err(UserError::PasswordWeak { field: "password" });
+        let (score_min, password) = (self.policy.score_min, &command.password);
+        if let Some(weakness) = password.weakness(&command.email, &command.display_name, score_min)
+        {
+            return Err(UserError::PasswordWeak { field: "password", weakness });
         }
+        let _turn = self.turns.take(&command.email).await;
         // Asked before hashing, because hashing is what costs; the unique key has the last word.
         if self.users.find_by_email(&command.email).await?.is_some() {
             return Err(UserError::AccountExists);
@@ -79,7 +82,7 @@ mod tests {
             let password = NewPassword::parse(password).unwrap();
             let command = Register { password, ..register("alice@example.com") };
             let refused = fixture.service.register(command).await;
-            assert!(matches!(refused, Err(UserError::PasswordWeak { field: "password" })));
+            assert!(matches!(refused, Err(UserError::PasswordWeak { field: "password", .. })));
         }
         assert!(fixture.event_names().is_empty());
     }

@@ -1,13 +1,15 @@
 //! The use cases over memory adapters.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::testing::clock::FixedClock;
+use chassis::throttle::{Rule, Throttle};
 
-use super::{FirstAdmin, Register, UserService};
+use super::{ChangePassword, FirstAdmin, PasswordPolicy, Ports, Register, UserService};
 use crate::hasher::PlainHasher;
 use crate::model::{
-    DisplayName, Email, Locale, NewPassword, TypedPassword, User, UserEvent, UserId,
+    DisplayName, Email, Locale, NewPassword, TypedPassword, User, UserError, UserEvent, UserId,
 };
 use crate::repository::{MemoryUserRepository, UserRepository as _};
 
@@ -25,7 +27,9 @@ impl Fixture {
         let users = Arc::new(MemoryUserRepository::default());
         let hasher = Arc::new(PlainHasher::default());
         let clock = Arc::new(FixedClock::default());
-        let service = UserService::new(users.clone(), hasher.clone(), clock);
+        let throttle = Throttle::new(None, 1_000, Duration::from_secs(1));
+        let ports = Ports { users: users.clone(), hasher: hasher.clone(), clock, throttle };
+        let service = UserService::new(ports, policy());
         Self { service, users, hasher }
     }
 
@@ -41,9 +45,31 @@ impl Fixture {
         self.users.find_by_email(&email).await.unwrap().unwrap().id()
     }
 
+    pub(super) async fn change_password(
+        &self,
+        user_id: UserId,
+        current: &str,
+        new: &str,
+    ) -> Result<(), UserError> {
+        let new = NewPassword::parse(new).unwrap();
+        let command = ChangePassword { user_id, session: None, current: Some(typed(current)), new };
+        self.service.change_password(command).await
+    }
+
     pub(super) fn event_names(&self) -> Vec<&'static str> {
         self.users.events().iter().map(UserEvent::name).collect()
     }
+}
+
+/// The shipped policy.
+fn policy() -> PasswordPolicy {
+    let change = Rule {
+        free: 5,
+        pause: Duration::from_secs(1),
+        pause_max: Duration::from_hours(1),
+        forget: Duration::from_hours(1),
+    };
+    PasswordPolicy { score_min: 2, change }
 }
 
 pub(super) fn register(email: &str) -> Register {

@@ -3,6 +3,7 @@
 use tracing::instrument;
 
 use super::UserService;
+use crate::hasher::Verdict;
 use crate::model::{Email, TypedPassword, User, UserError};
 
 impl UserService {
@@ -23,9 +24,12 @@ impl UserService {
             None => None,
         };
         let hash = user.as_ref().map(User::password_hash);
-        let matches = self.hasher.verify(&password, hash).await?;
-        let user = user.filter(|_| matches).ok_or(UserError::CredentialsInvalid)?;
+        let verdict = self.hasher.verify(&password, hash).await?;
+        let user = user.filter(|_| verdict.is_right()).ok_or(UserError::CredentialsInvalid)?;
         user.check_active()?;
+        if let (Verdict::RightButOutdated, Some(renewals)) = (verdict, &self.renewals) {
+            renewals.ask(&user, password);
+        }
         Ok(user)
     }
 }

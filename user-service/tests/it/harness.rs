@@ -66,7 +66,7 @@ impl Harness {
         let database = TestDatabase::create(&MIGRATOR).await;
         let (clock, pool) = (Arc::new(FixedClock::default()), database.pool());
         let config = config(settings);
-        let service = service(pool.clone(), Outbox::new(), &config, clock.clone()).unwrap();
+        let service = service(pool.clone(), Outbox::new(), None, &config, clock.clone()).unwrap();
         let admin = config.bootstrap.first_admin().unwrap().unwrap();
         service.bootstrap(admin).await.unwrap();
         let issuer = TestIssuer::with_clock(clock.clone());

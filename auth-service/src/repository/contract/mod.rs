@@ -1,5 +1,6 @@
 //! The suites that every adapter of the ports passes.
 
+mod devices;
 mod keys;
 mod revocations;
 mod sessions;
@@ -11,12 +12,13 @@ use chassis::outbox::Outbox;
 use chassis::testing::mysql::TestDatabase;
 use chrono::{DateTime, Utc};
 
+use self::devices::device_suite;
 use self::keys::key_suite;
 use self::revocations::revocation_suite;
 use self::sessions::session_suite;
 use super::{
-    MIGRATOR, MemoryKeyRepository, MemorySessionRepository, MySqlKeyRepository,
-    MySqlRevocationRepository, MySqlSessionRepository,
+    MIGRATOR, MemoryDeviceRepository, MemoryKeyRepository, MemorySessionRepository,
+    MySqlDeviceRepository, MySqlKeyRepository, MySqlRevocationRepository, MySqlSessionRepository,
 };
 
 fn now() -> DateTime<Utc> {
@@ -29,6 +31,7 @@ async fn the_memory_adapters_keep_the_contract() {
     revocation_suite(memory.clone(), memory.clone()).await;
     session_suite(memory).await;
     key_suite(Arc::new(MemoryKeyRepository::default())).await;
+    device_suite(Arc::new(MemoryDeviceRepository::default())).await;
 }
 
 #[tokio::test]
@@ -41,6 +44,7 @@ async fn the_mysql_adapters_keep_the_contract() {
     session_suite(sessions.clone()).await;
     revocation_suite(sessions, revocations).await;
     key_suite(Arc::new(MySqlKeyRepository::new(database.pool()))).await;
+    device_suite(Arc::new(MySqlDeviceRepository::new(database.pool()))).await;
     for (event, count) in [
         ("auth.session_started", 44),
         ("auth.token_reuse_detected", 1),

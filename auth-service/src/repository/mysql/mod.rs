@@ -1,5 +1,6 @@
 //! Adapter: sessions and signing keys in MySQL or MariaDB.
 
+mod devices;
 mod keys;
 mod revocations;
 mod rows;
@@ -16,6 +17,7 @@ use tracing::instrument;
 
 use super::envelope::envelopes;
 use super::{Decide, SessionRepository};
+pub use devices::MySqlDeviceRepository;
 pub use keys::MySqlKeyRepository;
 pub use revocations::MySqlRevocationRepository;
 use rows::{PresentedRow, SeenTokenRow, SessionRow};

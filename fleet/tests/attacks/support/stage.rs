@@ -18,6 +18,9 @@ use super::own_id;
 
 /// The password of every customer that a row makes.
 pub(crate) const PASSWORD: &str = "a-customers-long-password";
+/// Seconds of the first pause after wrong passwords: longer than the rest of a row takes, so that none
+/// has to be waited out. How pauses grow is tested where time can be made to pass.
+const PAUSE_S: &str = "120";
 /// How many gateways the fleet has.
 pub(crate) const GATEWAYS: usize = 2;
 
@@ -46,6 +49,13 @@ impl Stage {
         options = options.setting("EH_GATEWAY__HTTP__ALLOWED_HOSTS", "127.0.0.1");
         for service in ["GATEWAY", "USER", "AUTH", "ORDER", "PAYMENT", "NOTIFY"] {
             options = options.setting(&format!("EH_{service}__TOKEN__JWKS_MIN_INTERVAL_S"), "1");
+        }
+        for meter in ["EH_AUTH__THROTTLE__ACCOUNT", "EH_USER__THROTTLE__PASSWORD_CHANGE"] {
+            options = options.setting(&format!("{meter}__PAUSE_S"), PAUSE_S);
+        }
+        // On a busy machine too, wrong passwords are counted in one place.
+        for service in ["AUTH", "USER"] {
+            options = options.setting(&format!("EH_{service}__REDIS__TIMEOUT_MS"), "5000");
         }
         let fleet = Fleet::start(options).await?;
         fleet.seed().await?;

@@ -38,9 +38,31 @@ async fn profile(stage: &mut Stage) -> Result<()> {
     let body = json!({"current_password": "not the password", "new_password": PASSWORD});
     let refused = customer.put("/api/v1/users/me/password", &body).await?;
     seen.expect(&refused, "CURRENT_PASSWORD_WRONG")?;
+    throttled(stage).await?;
+    let Stage { customer, seen, .. } = stage;
     let request = customer.request(Method::PATCH, "/api/v1/users/me");
     let request = request.header("if-match", "\"v99\"").json(&json!({"display_name": "Eve"}));
     seen.expect(&customer.send(request).await?, "VERSION_MISMATCH")
+}
+
+/// Wrong passwords until there is a pause.
+async fn throttled(stage: &mut Stage) -> Result<()> {
+    let Stage { visitor, seen, .. } = stage;
+    let email = new_email();
+    visitor.register(&email, PASSWORD, "Ada").await?.require(201)?;
+    let user = visitor.login(&email, PASSWORD).await?;
+    let change = json!({"current_password": "not the password", "new_password": PASSWORD});
+    let login = json!({"email": new_email(), "password": "not the password"});
+    let mut replies = Vec::new();
+    for _ in 0..20 {
+        replies.push(user.put("/api/v1/users/me/password", &change).await?);
+        replies.push(visitor.post("/api/v1/auth/login", &login).await?);
+    }
+    for code in ["PASSWORD_THROTTLED", "LOGIN_THROTTLED"] {
+        let reply = replies.iter().find(|reply| reply.code() == code);
+        seen.expect(reply.with_context(|| format!("20 guesses and no {code}"))?, code)?;
+    }
+    Ok(())
 }
 
 async fn sessions(stage: &mut Stage) -> Result<()> {

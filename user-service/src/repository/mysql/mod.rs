@@ -91,6 +91,23 @@ impl UserRepository for MySqlUserRepository {
         Ok(())
     }
 
+    #[instrument(name = "db.user.replace_hash", skip_all, fields(user.id = %id))]
+    async fn replace_hash(
+        &self,
+        id: UserId,
+        outdated: &PasswordHash,
+        renewed: &PasswordHash,
+    ) -> Result<bool, UserError> {
+        let done =
+            sqlx::query("UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?")
+                .bind(renewed.as_str())
+                .bind(id.as_uuid())
+                .bind(outdated.as_str())
+                .execute(&self.pool)
+                .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     #[instrument(name = "db.user.find", skip_all, fields(user.id = %id))]
     async fn find(&self, id: UserId) -> Result<Option<User>, UserError> {
         let row = sqlx::query_as::<_, UserRow>(select_users!("WHERE u.id = ?"))

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 const CLOSED: u64 = 0;
 
 /// Closed while the store answers. After a failure it lets one attempt through per pause.
-pub(super) struct Breaker {
+pub struct Breaker {
     started: Instant,
     pause: Duration,
     /// When the next attempt is allowed, in milliseconds since `started`.
@@ -17,13 +17,14 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub(super) fn new(pause: Duration) -> Self {
+    /// Closed; after a failure it lets nothing through for `pause`.
+    pub fn new(pause: Duration) -> Self {
         Self { started: Instant::now(), pause, retry_at: AtomicU64::new(CLOSED) }
     }
 
     /// Whether the store may be asked now. While the breaker is open, the first who asks after
     /// the pause gets a yes and the others go on getting a no, so that one request probes.
-    pub(super) fn allows(&self) -> bool {
+    pub fn allows(&self) -> bool {
         let retry_at = self.retry_at.load(Ordering::Relaxed);
         if retry_at == CLOSED {
             return true;
@@ -36,13 +37,13 @@ impl Breaker {
     }
 
     /// Notes an answer. Returns whether it is the first after a failure.
-    pub(super) fn succeeded(&self) -> bool {
+    pub fn succeeded(&self) -> bool {
         self.retry_at.load(Ordering::Relaxed) != CLOSED
             && self.retry_at.swap(CLOSED, Ordering::Relaxed) != CLOSED
     }
 
     /// Notes a failure. Returns whether it is the first after an answer.
-    pub(super) fn failed(&self) -> bool {
+    pub fn failed(&self) -> bool {
         self.retry_at.swap(self.next(), Ordering::Relaxed) == CLOSED
     }
 
