@@ -1,5 +1,8 @@
 //! Adapters for tests: sessions, keys and devices in maps.
 
+mod device;
+mod key;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,11 +12,13 @@ use chassis::feed::{self, Cursor, Position};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Decide, DeviceRepository, KeyRepository, RevocationRepository, SessionRepository};
+pub use device::MemoryDeviceRepository;
+pub use key::MemoryKeyRepository;
+
+use super::{Decide, RevocationRepository, SessionRepository};
 use crate::model::{
-    AccountRule, Device, EndOfUser, EndReason, Exchange, KeyState, Lifetimes, Opened, Presented,
-    RefreshToken, Revocation, RevocationPage, Session, SessionError, SessionEvent, SessionId,
-    StoredKey, Tag, TokenDigest, UserId,
+    AccountRule, EndOfUser, EndReason, Exchange, Lifetimes, Opened, Presented, RefreshToken,
+    Revocation, RevocationPage, Session, SessionError, SessionEvent, SessionId, TokenDigest, UserId,
 };
 
 /// Keeps sessions and revocations in memory.
@@ -253,131 +258,6 @@ impl RevocationRepository for MemorySessionRepository {
         let old: Vec<_> = old.map(|(id, _)| *id).take(limit as usize).collect();
         for id in &old {
             state.revocations.remove(id);
-        }
-        Ok(old.len() as u64)
-    }
-}
-
-/// Keeps signing keys in memory.
-#[derive(Debug, Default)]
-pub struct MemoryKeyRepository {
-    keys: Mutex<Vec<StoredKey>>,
-}
-
-impl MemoryKeyRepository {
-    fn lock(&self) -> MutexGuard<'_, Vec<StoredKey>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl KeyRepository for MemoryKeyRepository {
-    async fn list(&self) -> Result<Vec<StoredKey>, SessionError> {
-        Ok(self.lock().clone())
-    }
-
-    async fn insert_signing(&self, key: &StoredKey) -> Result<bool, SessionError> {
-        let mut keys = self.lock();
-        if keys.iter().any(|known| known.signs) {
-            return Ok(false);
-        }
-        keys.push(key.clone());
-        Ok(true)
-    }
-
-    async fn insert_pending(&self, key: &StoredKey) -> Result<bool, SessionError> {
-        let mut keys = self.lock();
-        if keys.iter().any(|known| known.state() == KeyState::Pending) {
-            return Ok(false);
-        }
-        keys.push(key.clone());
-        Ok(true)
-    }
-
-    async fn promote(&self, kid: &str, until: DateTime<Utc>) -> Result<bool, SessionError> {
-        let mut keys = self.lock();
-        let is_it = |key: &&StoredKey| key.kid == kid && key.state() == KeyState::Pending;
-        if !keys.iter().any(|key| is_it(&key)) {
-            return Ok(false);
-        }
-        for key in keys.iter_mut() {
-            if key.signs {
-                retire(key, until);
-            }
-            key.signs = key.kid == kid;
-        }
-        Ok(true)
-    }
-
-    async fn replace_all(&self, key: &StoredKey, now: DateTime<Utc>) -> Result<(), SessionError> {
-        let mut keys = self.lock();
-        for known in keys.iter_mut().filter(|known| known.is_published(now)) {
-            retire(known, now);
-        }
-        keys.push(key.clone());
-        Ok(())
-    }
-
-    async fn forget(&self, before: DateTime<Utc>) -> Result<u64, SessionError> {
-        let mut keys = self.lock();
-        let count = keys.len();
-        keys.retain(|key| key.published_until.is_none_or(|until| until >= before));
-        Ok((count - keys.len()) as u64)
-    }
-}
-
-fn retire(key: &mut StoredKey, until: DateTime<Utc>) {
-    key.signs = false;
-    key.published_until = Some(until);
-    key.sealed_key = Vec::new();
-}
-
-/// Keeps known devices in memory.
-#[derive(Debug, Default)]
-pub struct MemoryDeviceRepository {
-    seen: Mutex<BTreeMap<(Tag, Tag), DateTime<Utc>>>,
-}
-
-impl MemoryDeviceRepository {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Tag, Tag), DateTime<Utc>>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl DeviceRepository for MemoryDeviceRepository {
-    async fn is_known(&self, device: Device, since: DateTime<Utc>) -> Result<bool, SessionError> {
-        let seen = self.lock();
-        Ok(seen.get(&(device.account, device.device)).is_some_and(|seen_at| *seen_at >= since))
-    }
-
-    async fn remember(
-        &self,
-        device: Device,
-        keep: u32,
-        now: DateTime<Utc>,
-    ) -> Result<(), SessionError> {
-        let mut seen = self.lock();
-        let seen_at = seen.entry((device.account, device.device)).or_insert(now);
-        *seen_at = now.max(*seen_at);
-        let own = seen.iter().filter(|((account, _), _)| *account == device.account);
-        let mut times: Vec<_> = own.map(|(_, seen_at)| *seen_at).collect();
-        times.sort_unstable();
-        if let Some(oldest_kept) = times.iter().rev().nth(keep.saturating_sub(1) as usize).copied()
-        {
-            seen.retain(|(account, _), seen_at| {
-                *account != device.account || *seen_at >= oldest_kept
-            });
-        }
-        Ok(())
-    }
-
-    async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, SessionError> {
-        let mut seen = self.lock();
-        let old = seen.iter().filter(|(_, seen_at)| **seen_at < before).map(|(key, _)| *key);
-        let old: Vec<_> = old.take(limit as usize).collect();
-        for key in &old {
-            seen.remove(key);
         }
         Ok(old.len() as u64)
     }
