@@ -23,7 +23,10 @@ pub struct DiscoveryConfig {
     pub check_interval_ms: u64,
     /// After which time in a critical state Consul forgets this instance.
     pub deregister_after_ms: u64,
-    /// Fixed addresses, service to list of `host:port`, for the mode `static`.
+    /// Pause between two looks at what the names among `fixed` stand for.
+    pub dns_refresh_ms: u64,
+    /// Addresses for the mode `static`, service to list of `host:port`; behind `dns+` stands a name
+    /// that is looked up again and again.
     #[serde(rename = "static", deserialize_with = "super::list::map_of_lists")]
     pub fixed: BTreeMap<String, Vec<String>>,
 }
@@ -37,6 +40,11 @@ impl DiscoveryConfig {
     /// How often Consul checks the health of this instance.
     pub fn check_interval(&self) -> Duration {
         Duration::from_millis(self.check_interval_ms)
+    }
+
+    /// Pause between two looks at what names stand for.
+    pub fn dns_refresh(&self) -> Duration {
+        Duration::from_millis(self.dns_refresh_ms)
     }
 
     /// After which time in a critical state Consul forgets this instance.
@@ -54,6 +62,7 @@ impl Default for DiscoveryConfig {
             wait_ms: 30_000,
             check_interval_ms: 1_000,
             deregister_after_ms: 60_000,
+            dns_refresh_ms: 5_000,
             fixed: BTreeMap::new(),
         }
     }

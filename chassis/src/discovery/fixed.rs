@@ -1,20 +1,26 @@
-//! Fixed addresses from the configuration: for Kubernetes DNS names and set-ups without Consul.
+//! Addresses from the configuration: for Kubernetes DNS names and set-ups without Consul.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use super::dns::{Address, Follower, System, endpoints_of};
 use super::{
     Endpoint, InstanceStatus, InstanceView, Registration, Registry, RegistryError, ServiceView,
 };
 use crate::config::DiscoveryConfig;
 
-/// A registry that never changes: registration is a formality and health is not known.
+/// A registry that changes only where its names do: registration is a formality and health is not
+/// known.
 #[derive(Debug)]
 pub struct FixedRegistry {
     services: BTreeMap<String, watch::Sender<Arc<[Endpoint]>>>,
+    /// Those of the services with names, until they are set to work.
+    followers: Vec<Follower>,
     /// Answers for services that are not configured; held open so that watchers do not end.
     unknown: watch::Sender<Arc<[Endpoint]>>,
 }
@@ -23,12 +29,33 @@ impl FixedRegistry {
     /// Reads the addresses of `[discovery.static]`.
     pub fn new(config: &DiscoveryConfig) -> Result<Self, RegistryError> {
         let mut services = BTreeMap::new();
+        let mut followers = Vec::new();
         for (service, addresses) in &config.fixed {
-            let endpoints: Result<Arc<[Endpoint]>, _> =
-                addresses.iter().map(|address| Endpoint::parse(address)).collect();
-            services.insert(service.clone(), watch::Sender::new(endpoints?));
+            let addresses: Vec<Address> = addresses
+                .iter()
+                .map(|address| Address::parse(address))
+                .collect::<Result<_, _>>()?;
+            let endpoints = watch::Sender::new(endpoints_of(&addresses));
+            services.insert(service.clone(), endpoints.clone());
+            if addresses.iter().any(Address::is_name) {
+                let (service, every) = (service.clone(), config.dns_refresh());
+                let resolver = Arc::new(System);
+                followers.push(Follower { service, addresses, endpoints, resolver, every });
+            }
         }
-        Ok(Self { services, unknown: watch::Sender::new(Arc::from([])) })
+        if !followers.is_empty() && config.dns_refresh_ms == 0 {
+            let reason = "discovery.dns_refresh_ms must be at least 1";
+            return Err(RegistryError::Configuration(reason.to_owned()));
+        }
+        Ok(Self { services, followers, unknown: watch::Sender::new(Arc::from([])) })
+    }
+
+    /// Looks the names among the addresses up, on `tasks` and until `stop`.
+    pub(crate) fn follow(mut self, tasks: &TaskTracker, stop: &CancellationToken) -> Self {
+        for follower in std::mem::take(&mut self.followers) {
+            tasks.spawn(follower.run(stop.clone()));
+        }
+        self
     }
 }
 
@@ -65,14 +92,22 @@ fn view(endpoint: &Endpoint) -> InstanceView {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn registry(addresses: &[&str]) -> Result<FixedRegistry, RegistryError> {
+        registry_with(addresses, DiscoveryConfig::default())
+    }
+
+    fn registry_with(
+        addresses: &[&str],
+        config: DiscoveryConfig,
+    ) -> Result<FixedRegistry, RegistryError> {
         let addresses = addresses.iter().map(ToString::to_string).collect();
-        FixedRegistry::new(&DiscoveryConfig {
-            fixed: BTreeMap::from([("order-service".to_owned(), addresses)]),
-            ..DiscoveryConfig::default()
-        })
+        let fixed = BTreeMap::from([("order-service".to_owned(), addresses)]);
+        let config = DiscoveryConfig { fixed, ..config };
+        FixedRegistry::new(&config)
     }
 
     #[tokio::test]
@@ -96,5 +131,27 @@ mod tests {
     #[test]
     fn a_malformed_address_is_refused_when_the_process_starts() {
         assert!(matches!(registry(&["nowhere"]), Err(RegistryError::InvalidEndpoint(_))));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_in_the_background() {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let registry = registry(&["dns+localhost:50053"]).unwrap().follow(&tasks, &stop);
+        let mut endpoints = registry.watch("order-service");
+        let found = endpoints.wait_for(|found| !found.is_empty());
+        let found = tokio::time::timeout(Duration::from_secs(30), found).await.unwrap().unwrap();
+        assert!(found.iter().all(|one| one.is_loopback() && one.port == 50053), "{found:?}");
+        drop(found);
+        stop.cancel();
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[test]
+    fn names_need_a_pause_between_two_looks() {
+        let never = DiscoveryConfig { dns_refresh_ms: 0, ..DiscoveryConfig::default() };
+        assert!(registry_with(&["orders.svc:50053"], never.clone()).is_ok());
+        let refused = registry_with(&["dns+orders.svc:50053"], never).unwrap_err().to_string();
+        assert!(refused.contains("discovery.dns_refresh_ms"), "{refused}");
     }
 }

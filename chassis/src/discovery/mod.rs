@@ -1,12 +1,13 @@
 //! Where the other services are: registration of this instance and the endpoint sets of others.
 //!
-//! [`Registry`] is the port; [`consul`] and [`fixed`] are its adapters. To add one (etcd, DNS),
+//! [`Registry`] is the port; [`consul`] and [`fixed`] are its adapters. To add one (such as etcd),
 //! implement the trait in a sibling module and choose it where the process is started. Two rules
 //! bind every adapter: a call never waits for the registry, because endpoint sets are kept current
 //! in the background; and an empty or failed answer never clears the last good set, because a
 //! stale address that works beats no address at all.
 
 pub mod consul;
+mod dns;
 pub mod fixed;
 
 use std::fmt;
@@ -150,6 +151,12 @@ pub enum RegistryError {
     /// The registry did not answer, or not as expected.
     #[error("the registry did not answer as expected")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Shows operators, and tools that wait for a fleet to find itself, how many instances are known.
+fn count_endpoints(service: &str, count: usize) {
+    let gauge = metrics::gauge!("eh_discovery_endpoints", "peer" => service.to_owned());
+    gauge.set(u32::try_from(count).unwrap_or(u32::MAX));
 }
 
 #[cfg(test)]

@@ -79,7 +79,9 @@ impl Host {
         let shutdown = Shutdown::new();
         let tasks = TaskTracker::new();
         let registry: Arc<dyn Registry> = match discovery.mode {
-            DiscoveryMode::Static => Arc::new(FixedRegistry::new(discovery)?),
+            DiscoveryMode::Static => {
+                Arc::new(FixedRegistry::new(discovery)?.follow(&tasks, &shutdown.soft()))
+            }
             DiscoveryMode::Consul => {
                 Arc::new(ConsulRegistry::new(discovery, tasks.clone(), shutdown.soft())?)
             }

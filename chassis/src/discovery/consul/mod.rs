@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::agent::Agent;
-use super::{Endpoint, Registration, Registry, RegistryError, ServiceView};
+use super::{Endpoint, Registration, Registry, RegistryError, ServiceView, count_endpoints};
 use crate::backoff::Backoff;
 use crate::config::DiscoveryConfig;
 use crate::error::Chain;
@@ -183,12 +183,6 @@ fn publish(service: &str, sender: &watch::Sender<Arc<[Endpoint]>>, mut found: Ve
         *current = Arc::from(found);
         true
     });
-}
-
-/// Shows operators, and tools that wait for a fleet to find itself, how many instances are known.
-fn count_endpoints(service: &str, count: usize) {
-    let gauge = metrics::gauge!("eh_discovery_endpoints", "peer" => service.to_owned());
-    gauge.set(u32::try_from(count).unwrap_or(u32::MAX));
 }
 
 /// Tells of an outage once when it begins and once when it ends, not at every attempt.
