@@ -10,6 +10,8 @@ use crate::read;
 
 /// The image that makes the certificates of a fleet in containers.
 const CERTIFICATES: &str = "certificates";
+/// What the fleet needs beside itself.
+const SERVERS: [&str; 4] = ["mysql", "redis", "rabbitmq", "consul"];
 /// What gives a container more than it was started with.
 const GRANTS: [&str; 8] =
     ["privileged", "cap_add", "devices", "pid", "ipc", "userns_mode", "user", "group_add"];
@@ -48,6 +50,38 @@ fn a137_containers_have_no_rights() {
         let mounts = volumes.split(',').map(|volume| volume.trim_end_matches(['"', ']']));
         let writes = mounts.filter(|volume| !volume.is_empty()).any(|one| !one.ends_with(":ro"));
         assert_eq!(writes, service == CERTIFICATES, "{service} mounts {volumes}");
+    }
+}
+
+#[test]
+fn containers_use_so_much_and_no_more() {
+    let compose = compose();
+    for service in compose.built() {
+        for bound in ["mem_limit", "pids_limit"] {
+            assert_eq!(compose.of(service, bound).len(), 1, "{service} has no {bound}");
+        }
+    }
+    for server in SERVERS {
+        assert_eq!(compose.of(server, "mem_limit").len(), 1, "{server}");
+    }
+}
+
+#[test]
+fn servers_for_a_developer_are_the_fleets_and_on_loopback() {
+    let fleet = compose();
+    let text = read("deploy/docker-compose.infrastructure.yml");
+    let alone = Compose::parse(&text);
+    for server in SERVERS {
+        let extended = format!("{{ file: docker-compose.yml, service: {server} }}");
+        if alone.of(server, "extends") != [extended.as_str()] {
+            assert_eq!(alone.of(server, "image"), fleet.of(server, "image"), "{server}");
+        }
+        let ports = alone.of(server, "ports");
+        assert!(ports.iter().all(|port| port.starts_with("127.0.0.1:")), "{server}: {ports:?}");
+        // In the network of the machine there is nothing to publish.
+        let is_on_machine = alone.of(server, "network_mode") == ["host"];
+        assert_eq!(ports.is_empty(), is_on_machine, "{server}");
+        assert!(!is_on_machine || text.contains("\"-client=127.0.0.1\""), "{server}");
     }
 }
 
