@@ -13,9 +13,11 @@ mod compose;
 mod crates;
 mod dockerfile;
 mod images;
+mod kubernetes;
 mod licence;
 mod manifests;
 mod policy;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 
