@@ -17,6 +17,7 @@ mod kubernetes;
 mod licence;
 mod manifests;
 mod policy;
+mod workflows;
 mod yaml;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,111 @@
+//! The workflows: what they may do, for how long, and whose actions they use.
+
+use std::collections::BTreeSet;
+
+use fleet::services::Service;
+use serde_json::{Map, Value};
+
+use crate::{read, root, yaml};
+
+/// Who may act in our name. Their actions are named by major version.
+const OWNERS: [&str; 3] = ["actions", "docker", "EmbarkStudios"];
+/// Longest time that a job may ask for, in minutes.
+const LONGEST: u64 = 90;
+
+fn workflows() -> Vec<(String, Value)> {
+    let folder = root().join(".github/workflows");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let workflows = files.map(|file| {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let mut documents = yaml::parse(&read(&file));
+        assert_eq!(documents.len(), 1, "{name}");
+        (name, documents.remove(0))
+    });
+    workflows.collect()
+}
+
+fn jobs(workflow: &Value) -> &Map<String, Value> {
+    workflow["jobs"].as_object().unwrap()
+}
+
+fn steps(job: &Value) -> &[Value] {
+    job["steps"].as_array().map_or(&[], Vec::as_slice)
+}
+
+#[test]
+fn workflows_may_read_and_jobs_ask_for_more() {
+    let mut writers = BTreeSet::new();
+    for (file, workflow) in workflows() {
+        assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }), "{file}");
+        assert!(workflow["concurrency"]["group"].is_string(), "{file}");
+        for (name, job) in jobs(&workflow) {
+            let mut rights = job["permissions"].as_object().into_iter().flatten();
+            if rights.any(|(_, right)| right == "write") {
+                writers.insert(format!("{file}: {name}"));
+            }
+        }
+    }
+    let known = ["images", "provenance", "release"].map(|job| format!("release.yml: {job}"));
+    assert_eq!(writers, BTreeSet::from(known));
+}
+
+#[test]
+fn every_job_ends() {
+    for (file, workflow) in workflows() {
+        for (name, job) in jobs(&workflow) {
+            let bound = job["timeout-minutes"].as_u64();
+            let is_elsewhere = job["uses"].is_string();
+            assert!(is_elsewhere || bound.is_some_and(|bound| bound <= LONGEST), "{file}: {name}");
+        }
+    }
+}
+
+#[test]
+fn actions_are_of_known_owners_and_get_no_credentials() {
+    for (file, workflow) in workflows() {
+        for step in jobs(&workflow).values().flat_map(steps) {
+            let Some(action) = step["uses"].as_str() else { continue };
+            let (path, version) = action.split_once('@').unwrap_or_else(|| panic!("{action}"));
+            let owner = path.split('/').next().unwrap();
+            assert!(OWNERS.contains(&owner), "{file}: {action}");
+            let is_digest =
+                version.len() == 40 && version.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_major = version.strip_prefix('v').is_some_and(|n| n.parse::<u16>().is_ok());
+            assert!(is_digest || is_major, "{file}: {action}");
+            if path == "actions/checkout" {
+                assert_eq!(step["with"]["persist-credentials"], false, "{file}: {step}");
+            }
+        }
+    }
+}
+
+/// Text of strangers, such as the name of a branch, would be run as part of the script.
+#[test]
+fn scripts_are_not_put_together() {
+    for (file, workflow) in workflows() {
+        for step in jobs(&workflow).values().flat_map(steps) {
+            let script = step["run"].as_str().unwrap_or_default();
+            assert!(!script.contains("${{"), "{file}: {script}");
+        }
+    }
+}
+
+#[test]
+fn all_images_are_released() {
+    let workflows = workflows();
+    let (_, release) = workflows.iter().find(|(file, _)| file == "release.yml").unwrap();
+    let attested: BTreeSet<&str> = release["jobs"]["provenance"]["strategy"]["matrix"]["name"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    let images = Service::ALL.iter().map(|service| service.name).chain(["certificates"]);
+    assert_eq!(attested, images.clone().collect::<BTreeSet<_>>());
+    for step in steps(&release["jobs"]["images"]) {
+        let script = step["run"].as_str().unwrap_or_default();
+        if script.contains("for name in") {
+            assert!(images.clone().all(|image| script.contains(image)), "{script}");
+        }
+    }
+}
