@@ -1,33 +1,53 @@
 #!/bin/bash
 # Tests a running fleet with requests that schemathesis makes from its own OpenAPI document: all
 # checks, all phases, following from what one operation answers to what the next one needs. First as
-# two customers, neither of whom may see what the other has made, then as an administrator. Fails on
-# any server error and on any answer that the document does not announce.
+# two customers, neither of whom may see what the other has made, then as an administrator.
 #
 # The fleet must have room for it, and is not good for anything else afterwards:
 #
 #   export EH_GATEWAY__RATE_LIMITS__{DEFAULT,LOGIN,REGISTER,PAYMENT,DOCS}__REQUESTS=1000000
 #   cargo ehub up --detach && scripts/schemathesis.sh; cargo ehub down
 #
-# usage: scripts/schemathesis.sh [GATEWAY [EXAMPLES]]
+# usage: scripts/schemathesis.sh [GATEWAY [EXAMPLES [SECONDS]]]
 #   GATEWAY   where it answers; http://127.0.0.1:8080 by default
 #   EXAMPLES  requests per operation and phase at most; 50 by default
+#   SECONDS   what each of the two runs may take; 600 by default. No longer than an access token
+#             lives (`sessions.access_token_s` of auth-service, 900): afterwards nothing is tried
+#             but expired tokens
+#
+# Exit code: 0, everything was as announced; 1, a server error, or an answer that the document does
+# not announce; 2, nothing was tested, or not all of it, such as for want of Python or of a fleet.
 set -euo pipefail
+# A step that fails inside $(...) ends that too.
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 version=4.32.5
 gateway=${1:-http://127.0.0.1:8080}
 examples=${2:-50}
+seconds=${3:-600}
 password=a-customers-long-password
 folder=$PWD/.ehub/schemathesis-$version
+# What is local is not reached through a proxy.
+export NO_PROXY='*' no_proxy='*'
+umask 077
 
 say() { printf '%s\n' "$*" >&2; }
 
-ask() { curl --noproxy '*' -fsS -H 'content-type: application/json' "$@"; }
+fail() {
+    say "error: $*"
+    exit 2
+}
 
+ask() { curl -fsS --max-time 20 -H 'content-type: application/json' "$@"; }
+
+# Prints a token.
 login() {
-    ask "$gateway/api/v1/auth/login" -d "{\"email\":\"$1\",\"password\":\"$2\"}" |
-        sed -E 's/.*"access_token":"([^"]+)".*/\1/'
+    local token
+    token=$(ask "$gateway/api/v1/auth/login" -d "{\"email\":\"$1\",\"password\":\"$2\"}" |
+        sed -nE 's/.*"access_token":"([^"]+)".*/\1/p')
+    [ -n "$token" ] || fail "the answer to a login holds no token"
+    printf '%s' "$token"
 }
 
 # Registers a customer and prints a token.
@@ -40,38 +60,61 @@ customer() {
 }
 
 install() {
-    [ -x "$folder/bin/schemathesis" ] && return
-    command -v python3 >/dev/null || { say "python3 is missing"; exit 2; }
+    if [ -x "$folder/bin/schemathesis" ]; then return; fi
+    command -v python3 >/dev/null || fail "python3 is missing"
     say "installing schemathesis $version in $folder"
-    python3 -m venv "$folder"
-    "$folder/bin/pip" install --quiet "schemathesis==$version"
+    { python3 -m venv "$folder" && "$folder/bin/pip" install --quiet "schemathesis==$version"; } ||
+        fail "schemathesis cannot be installed"
 }
 
 entry() {
     printf '{"name":"%s","fixedHeaders":[{"name":"Authorization","value":"Bearer %s"}]}' "$1" "$2"
 }
 
-# Runs as the first of these users; none of them may see what another one has made.
+# Runs as the users of users.json; none of the peers may see what another one has made. Failures
+# are remembered, so that the next run takes place all the same.
+outcome=0
 run() {
-    local peers=$1
+    local peers=$1 code=0
     printf '[auth.wfc]\npath = "%s/users.json"\n%s' "$folder" "$peers" >"$folder/schemathesis.toml"
-    "$folder/bin/schemathesis" --config-file "$folder/schemathesis.toml" run "$gateway/openapi.json" \
-        --checks all --seed 1 --max-examples "$examples" --workers 1 --continue-on-failure \
-        --request-timeout 20 --suppress-health-check all "${@:2}"
+    # The tool keeps to its time between requests; the outer bound is for one that hangs.
+    timeout --kill-after=10 $((seconds + 120)) \
+        "$folder/bin/schemathesis" --config-file "$folder/schemathesis.toml" run \
+        "$gateway/openapi.json" --checks all --seed 1 --max-examples "$examples" --workers 1 \
+        --continue-on-failure --max-time "$seconds" --request-timeout 20 \
+        --suppress-health-check all "${@:2}" || code=$?
+    case $code in
+    0) ;;
+    1) [ "$outcome" -ne 0 ] || outcome=1 ;;
+    *)
+        say "schemathesis ended with $code"
+        outcome=2
+        ;;
+    esac
 }
 
+[[ $examples =~ ^[1-9][0-9]*$ && $seconds =~ ^[1-9][0-9]*$ ]] ||
+    fail "EXAMPLES and SECONDS are numbers"
+command -v curl >/dev/null || fail "curl is missing"
+curl -fsS --max-time 20 -o /dev/null "$gateway/readyz" ||
+    fail "no fleet is ready at $gateway: cargo ehub up --detach"
 install
-one=$(customer)
-other=$(customer)
-admin=$(login "${EH_ADMIN_EMAIL:-admin@example.com}" "${EH_ADMIN_PASSWORD:-admin-for-development-only}")
-umask 077
 
 say "as two customers"
+one=$(customer) || fail "no customer can be made"
+other=$(customer) || fail "no customer can be made"
 printf '{"auth":[%s,%s]}' "$(entry one "$one")" "$(entry other "$other")" >"$folder/users.json"
-# Whoever logs out, or changes its password, cannot go on.
-run $'peers = ["one", "other"]\n' --exclude-path-regex '/auth/logout$|/users/me/password$'
+# Whoever ends its sessions, or changes its password, cannot go on; both are tests of their own.
+run $'peers = ["one", "other"]\n' --exclude-path-regex '/auth/logout$|/users/me/password$' \
+    --exclude-name 'DELETE /api/v1/auth/sessions' \
+    --exclude-name 'DELETE /api/v1/auth/sessions/{id}'
 
 say "as an administrator"
+admin=$(login "${EH_ADMIN_EMAIL:-admin@example.com}" \
+    "${EH_ADMIN_PASSWORD:-admin-for-development-only}") || fail "the administrator cannot log in"
 printf '{"auth":[%s]}' "$(entry admin "$admin")" >"$folder/users.json"
+# Nor can an administrator who withdraws the key of its token, its own role or its own account.
 run '' --include-path-regex '/admin/|/users|/products|/ship$|/complete$' \
-    --exclude-path-regex '/users/me/password$|/users/\{id\}/(status|roles)$'
+    --exclude-path-regex '/users/me/password$|/users/\{id\}/(status|roles)$|/admin/keys/rotate$'
+
+exit "$outcome"
