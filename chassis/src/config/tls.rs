@@ -4,9 +4,14 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use chrono::{NaiveDate, TimeDelta};
 use serde::Deserialize;
 
 use super::{ConfigError, Profile};
+
+/// Days for which plain text may be let through in production, from the day of a start on: each of the
+/// two rollouts that need it takes less, and who needs longer says so again.
+const PLAIN_TEXT_DAYS_MAX: i64 = 31;
 
 /// Certificates of the traffic between services; see [`crate::identity`].
 #[derive(Clone, Debug, Deserialize)]
@@ -14,6 +19,9 @@ use super::{ConfigError, Profile};
 pub struct TlsConfig {
     /// Whether plain text is let through beside certificates.
     pub mode: TlsMode,
+    /// The last day (UTC, `YYYY-MM-DD`) on which production starts in a mode that lets plain text
+    /// through; empty: it does not.
+    pub plain_text_until: String,
     /// PEM file with this service's certificate and what leads from it to an authority.
     pub certificate_path: String,
     /// PEM file with the certificate's private key.
@@ -79,8 +87,9 @@ impl TlsConfig {
         Duration::from_secs(self.connection_max_age_s.into())
     }
 
-    /// Refuses half a configuration anywhere, and plain text everywhere but in development.
-    pub fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
+    /// Refuses half a configuration anywhere, and plain text everywhere but in development: beside
+    /// certificates it is let through for a time that somebody has named.
+    pub fn validate(&self, profile: Profile, today: NaiveDate) -> Result<(), ConfigError> {
         if self.is_off() && self.mode != TlsMode::Require {
             let message = "lets plain text through beside certificates, and there are none";
             return Err(ConfigError::value("tls.mode", message));
@@ -107,7 +116,24 @@ impl TlsConfig {
                 return Err(ConfigError::value(key, "must be at least 1"));
             }
         }
-        Ok(())
+        match (self.mode, profile) {
+            (TlsMode::Require, _) | (_, Profile::Development) => Ok(()),
+            _ => self.require_named_time(today),
+        }
+    }
+
+    /// Refuses plain text for which nobody answers, or no longer does.
+    fn require_named_time(&self, today: NaiveDate) -> Result<(), ConfigError> {
+        let last = NaiveDate::parse_from_str(&self.plain_text_until, "%Y-%m-%d").ok();
+        let latest = today + TimeDelta::days(PLAIN_TEXT_DAYS_MAX);
+        if last.is_some_and(|last| (today..=latest).contains(&last)) {
+            return Ok(());
+        }
+        let message = format!(
+            "must be a day from {today} to {latest} for `tls.mode` to let plain text through \
+             outside development"
+        );
+        Err(ConfigError::value("tls.plain_text_until", message))
     }
 
     /// Refuses a port for other services that listens beyond loopback without certificates.
@@ -135,6 +161,7 @@ impl Default for TlsConfig {
     fn default() -> Self {
         Self {
             mode: TlsMode::Require,
+            plain_text_until: String::new(),
             certificate_path: String::new(),
             key_path: String::new(),
             ca_path: String::new(),
@@ -149,6 +176,8 @@ impl Default for TlsConfig {
 mod tests {
     use super::*;
 
+    const TODAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 31).unwrap();
+
     fn whole() -> TlsConfig {
         TlsConfig {
             certificate_path: "a".to_owned(),
@@ -161,8 +190,8 @@ mod tests {
     #[test]
     fn plain_text_is_for_development_on_loopback() {
         let off = TlsConfig::default();
-        assert!(off.validate(Profile::Development).is_ok());
-        let refused = off.validate(Profile::Production).unwrap_err().to_string();
+        assert!(off.validate(Profile::Development, TODAY).is_ok());
+        let refused = off.validate(Profile::Production, TODAY).unwrap_err().to_string();
         assert!(refused.contains("tls.certificate_path"), "{refused}");
         assert!(off.require_for([127, 0, 0, 1].into()).is_ok());
         let refused = off.require_for([0, 0, 0, 0].into()).unwrap_err().to_string();
@@ -172,7 +201,7 @@ mod tests {
 
     #[test]
     fn half_a_configuration_and_zeros_are_refused_by_name() {
-        assert!(whole().validate(Profile::Production).is_ok());
+        assert!(whole().validate(Profile::Production, TODAY).is_ok());
         let odd = [
             (TlsConfig { key_path: String::new(), ..whole() }, "tls.key_path"),
             (TlsConfig { ca_path: String::new(), ..whole() }, "tls.ca_path"),
@@ -183,8 +212,25 @@ mod tests {
             (TlsConfig { connection_max_age_s: 0, ..whole() }, "tls.connection_max_age_s"),
         ];
         for (config, key) in odd {
-            let refused = config.validate(Profile::Development).unwrap_err().to_string();
+            let refused = config.validate(Profile::Development, TODAY).unwrap_err().to_string();
             assert!(refused.contains(key), "{refused}");
         }
+    }
+
+    #[test]
+    fn production_lets_plain_text_through_until_a_day_that_is_named_and_near() {
+        for mode in [TlsMode::Allow, TlsMode::Prefer] {
+            let until = |day: &str| TlsConfig { mode, plain_text_until: day.to_owned(), ..whole() };
+            for odd in ["", "soon", "2026-02-30", "2026-01-30", "2026-03-04", "2999-12-31"] {
+                let refused = until(odd).validate(Profile::Production, TODAY).unwrap_err();
+                assert!(refused.to_string().contains("`tls.plain_text_until`"), "{refused}");
+                assert!(until(odd).validate(Profile::Development, TODAY).is_ok());
+            }
+            for near in ["2026-01-31", "2026-02-14", "2026-03-03"] {
+                assert!(until(near).validate(Profile::Production, TODAY).is_ok(), "{near}");
+            }
+        }
+        let over = TlsConfig { plain_text_until: "2020-01-01".to_owned(), ..whole() };
+        assert!(over.validate(Profile::Production, TODAY).is_ok(), "nothing is let through");
     }
 }

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{BaseConfig, ConfigError, Profile, RuntimeConfig, Sources};
 use crate::error::Chain;
 use crate::grpc::GrpcApp;
@@ -128,7 +129,7 @@ fn configure<S: Service>() -> Result<(S::Config, Profile), ConfigError> {
     }
     telemetry::check(config.telemetry())?;
     config.validate(sources.profile)?;
-    config.tls().validate(sources.profile)?;
+    config.tls().validate(sources.profile, SystemClock.now().date_naive())?;
     if !S::FACES_OUTSIDE {
         config.tls().require_for(config.server().listen.ip())?;
     }

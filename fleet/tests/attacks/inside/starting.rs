@@ -129,6 +129,9 @@ pub(super) async fn a134_default_accounts_of_servers(stage: &Stage) -> Result<()
         }
         // Plain text to the others is none of a server, but as open.
         refused(&program.with("TLS__CERTIFICATE_PATH", "")?, "tls.certificate_path", "")?;
+        for mode in ["allow", "prefer"] {
+            refused(&program.with("TLS__MODE", mode)?, "tls.plain_text_until", "")?;
+        }
     }
     Ok(())
 }
