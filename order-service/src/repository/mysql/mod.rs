@@ -59,10 +59,24 @@ impl From<sqlx::Error> for OrderError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use chassis::config::DatabaseConfig;
+    use chassis::db;
     use chassis::testing::mysql::TestDatabase;
+    use chrono::DateTime;
 
     use super::*;
-    use crate::repository::contract;
+    use crate::model::{Sku, fixtures};
+    use crate::repository::{OrderRepository as _, Placed, ProductRepository as _, contract};
+
+    /// How long a test waits for what must happen.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A transaction in this schema that waits for a lock; needs the account of an administrator.
+    const WAITING: &str = "SELECT COUNT(*) FROM information_schema.innodb_trx t \
+         JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id \
+         WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()";
 
     #[tokio::test]
     #[ignore = "needs MySQL: cargo ehub test"]
@@ -70,6 +84,50 @@ mod tests {
         let database = TestDatabase::create(&MIGRATOR).await;
         let repository = MySqlRepository::new(database.pool(), Outbox::new());
         contract::holds(&repository).await;
+        database.finish().await;
+    }
+
+    async fn until_one_waits(pool: &Pool) {
+        let looking = async {
+            while sqlx::query_scalar::<_, i64>(WAITING).fetch_one(pool).await.unwrap() == 0 {}
+        };
+        tokio::time::timeout(PATIENCE, looking).await.expect("nobody waits");
+    }
+
+    #[tokio::test]
+    #[ignore = "needs MySQL: cargo ehub test"]
+    async fn an_order_that_is_held_up_before_its_reservation_holds_up_no_other() {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let repository = |statement_timeout_ms| {
+            let config = DatabaseConfig { statement_timeout_ms, ..database.config() };
+            MySqlRepository::new(db::connect(&config).unwrap(), Outbox::new())
+        };
+        // The one that is held up keeps what it has for longer than the other one can wait for it.
+        let (held_up, beside) = (repository(120_000), repository(2_000));
+        let tea = fixtures::draft("TEA", 1_990, 10);
+        beside.put_product(&tea, DateTime::UNIX_EPOCH).await.unwrap();
+        let [first, second] = [(); 2].map(|()| fixtures::placement(&[("TEA", 1)]));
+
+        // The event is written last before the reservation; its place is taken by somebody who neither
+        // commits nor leaves.
+        let mut holder = database.pool().dedicated().await.unwrap();
+        sqlx::raw_sql("BEGIN").execute(&mut holder).await.unwrap();
+        let taken = "INSERT INTO outbox (event_id, routing_key, payload, created_at) \
+             VALUES (?, '', '', UTC_TIMESTAMP(6))";
+        let event = format!("order.created:{}:1", first.order_id);
+        sqlx::query(taken).bind(event).execute(&mut holder).await.unwrap();
+        let meanwhile = async {
+            until_one_waits(&database.pool()).await;
+            let placed = beside.place(&second).await;
+            sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+            placed
+        };
+        let (first, second) = tokio::join!(held_up.place(&first), meanwhile);
+        for placed in [second, first] {
+            assert!(matches!(placed, Ok(Placed::Fresh(_))), "{placed:?}");
+        }
+        let sku = Sku::parse("TEA", "sku").unwrap();
+        assert_eq!(beside.find_product(&sku).await.unwrap().unwrap().stock, 8);
         database.finish().await;
     }
 }
