@@ -23,6 +23,9 @@ use crate::token::{AccessTokens, KeyRing, KeyRingSource, RotationPlan, Sealer};
 /// The password of the account that [`Fixture::logged_in`] makes.
 pub(super) const PASSWORD: &str = "correct horse battery";
 
+/// Known devices of an account, as shipped.
+pub(super) const DEVICES_MAX: u32 = 20;
+
 pub(super) struct Fixture {
     pub(super) service: AuthService,
     pub(super) accounts: Arc<MemoryAccounts>,
@@ -146,7 +149,7 @@ fn throttle() -> LoginThrottle {
         address: rule(100),
         spraying: rule(20),
         device: rule(5),
-        devices_max: 20,
+        devices_max: DEVICES_MAX,
         device_life: TimeDelta::days(90),
     };
     let devices = Arc::new(MemoryDeviceRepository::default());

@@ -2,6 +2,7 @@
 
 use chassis::error::Kind;
 use chassis::testing::redis_url;
+use chrono::TimeDelta;
 use proto::auth::v1 as pb;
 
 use crate::harness::{EMAIL, Harness, Instance, PASSWORD, refused};
@@ -76,5 +77,25 @@ async fn a_device_stays_known_to_every_replica() {
             .await
             .unwrap();
     assert_eq!(stored, (1, 1));
+    harness.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn an_account_has_as_many_known_devices_as_are_configured() {
+    let harness = Harness::with(&[LONG, ("THROTTLE__DEVICES_MAX", "2")]).await;
+    for n in 1..=3 {
+        assert_eq!(attempt(&harness.instance, PASSWORD, &format!("192.0.2.{n}")).await, "");
+        harness.clock.advance(TimeDelta::seconds(1));
+    }
+    assert_eq!(harness.count("SELECT COUNT(*) FROM known_devices").await, 2);
+    for n in 0..FREE {
+        let elsewhere = format!("198.51.100.{n}");
+        assert_eq!(attempt(&harness.instance, "wrong", &elsewhere).await, "CREDENTIALS_INVALID");
+    }
+    assert_eq!(attempt(&harness.instance, PASSWORD, "192.0.2.1").await, "LOGIN_THROTTLED");
+    for newest in ["192.0.2.2", "192.0.2.3"] {
+        assert_eq!(attempt(&harness.instance, PASSWORD, newest).await, "");
+    }
     harness.finish().await;
 }

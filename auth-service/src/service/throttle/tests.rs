@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::service::testing::{Fixture, PASSWORD, from};
+use crate::service::testing::{DEVICES_MAX, Fixture, PASSWORD, from};
 
 const ALICE: &str = "alice@example.com";
 
@@ -38,6 +38,25 @@ async fn guesses_from_everywhere_stop_and_the_owners_device_still_works() {
         assert_eq!(attempt(&fixture, ALICE, "wrong", "192.0.2.1").await, "wrong");
     }
     assert_eq!(attempt(&fixture, ALICE, PASSWORD, "192.0.2.1").await, "throttled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_devices_of_an_account_the_newest_stay_known() {
+    let fixture = Fixture::new().await;
+    fixture.accounts.add(ALICE, PASSWORD);
+    let device = |n: u32| format!("192.0.2.{n}");
+    // One more than are kept; the first one comes back before the last ones are new.
+    for n in (0..DEVICES_MAX).chain([0, DEVICES_MAX]) {
+        assert_eq!(attempt(&fixture, ALICE, PASSWORD, &device(n)).await, "in");
+        fixture.clock.advance(TimeDelta::seconds(1));
+    }
+    for n in 0..5 {
+        assert_eq!(attempt(&fixture, ALICE, "wrong", &format!("198.51.100.{n}")).await, "wrong");
+    }
+    assert_eq!(attempt(&fixture, ALICE, PASSWORD, &device(1)).await, "throttled");
+    for n in (0..=DEVICES_MAX).filter(|n| *n != 1) {
+        assert_eq!(attempt(&fixture, ALICE, PASSWORD, &device(n)).await, "in", "{n}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
