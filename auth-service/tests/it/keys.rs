@@ -84,11 +84,16 @@ async fn instances_that_start_at_once_on_an_empty_table_sign_with_one_key() {
     sqlx::query("DELETE FROM signing_keys").execute(&harness.pool).await.unwrap();
     let instances = join_all((0..8).map(|_| harness.replica())).await;
     assert_eq!(harness.count("SELECT COUNT(*) FROM signing_keys").await, 1);
-    let published = instances[0].jwks().await;
+    let stored: String = sqlx::query_scalar("SELECT kid FROM signing_keys WHERE signs = 1")
+        .fetch_one(&harness.pool)
+        .await
+        .unwrap();
     for (at, instance) in instances.iter().enumerate() {
-        assert_eq!(instance.jwks().await, published);
+        assert_eq!(key_ids(instance).await, [&*stored], "instance {at}");
         let pair = instance.login(crate::harness::EMAIL, crate::harness::PASSWORD).await.unwrap();
-        instances[(at + 1) % 8].caller(&pair).await;
+        let header = jsonwebtoken::decode_header(&pair.access_token).unwrap();
+        assert_eq!(header.kid.as_deref(), Some(&*stored), "instance {at} signs by another key");
+        instances[(at + 1) % instances.len()].caller(&pair).await;
     }
     harness.finish().await;
 }
