@@ -28,6 +28,10 @@ pub struct ServerConfig {
     pub max_concurrency: usize,
     /// Largest message accepted.
     pub max_message_bytes: usize,
+    /// Connections that may wait to be accepted, on either port; the system's own bound
+    /// (`net.core.somaxconn`) holds too. A client whose last packet of the handshake found no room
+    /// believes that it is connected.
+    pub accept_backlog: u32,
     /// Connections held at once by an HTTP port; more wait in the kernel's queue.
     pub max_connections: usize,
     /// Time in which a client must have sent the head of its HTTP request.
@@ -65,6 +69,7 @@ impl Default for ServerConfig {
             request_timeout_ms: 10_000,
             max_concurrency: 512,
             max_message_bytes: 1_048_576,
+            accept_backlog: 4_096,
             max_connections: 4_096,
             header_read_timeout_ms: 10_000,
         }
@@ -82,5 +87,15 @@ pub struct RuntimeConfig {
 impl Default for RuntimeConfig {
     fn default() -> Self {
         Self { worker_threads: 2 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_may_come_at_once() {
+        assert!(ServerConfig::default().accept_backlog >= 1_000);
     }
 }

@@ -29,10 +29,6 @@ const CALLERS_NOTICE: Duration = Duration::from_millis(300);
 /// The part of the drain timeout, one in so many, that requests leave to the background tasks: the
 /// relay publishes what the last requests have written.
 const TASKS_SHARE: u32 = 4;
-/// Connections that may wait to be accepted; the system's own bound (`net.core.somaxconn`) holds too.
-/// Of a thousand that come at once none is lost: a client whose last packet of the handshake found no
-/// room believes that it is connected.
-const BACKLOG: u32 = 4_096;
 /// Time after the hard token in which tasks let go.
 const LET_GO: Duration = Duration::from_secs(1);
 
@@ -126,7 +122,7 @@ impl Process {
         discovery: &DiscoveryConfig,
         internal: SocketAddr,
     ) -> anyhow::Result<()> {
-        let listener = bind("server.listen", server.listen)?;
+        let listener = bind("server.listen", server.listen, server.accept_backlog)?;
         let public = listener.local_addr()?;
         let listening = Listening { public, internal };
         let registration = advertise::registration(self.host.name(), listening, server, discovery)?;
@@ -264,7 +260,8 @@ struct Internal {
 
 impl Internal {
     fn start(process: &Process, config: &ServerConfig) -> anyhow::Result<Self> {
-        let listener = bind("server.internal_listen", config.internal_listen)?;
+        let backlog = config.accept_backlog;
+        let listener = bind("server.internal_listen", config.internal_listen, backlog)?;
         let address = listener.local_addr()?;
         let (health, metrics) = (process.host.health().clone(), process.metrics.clone());
         let router = http::internal_router(health.clone(), metrics.clone());
@@ -290,16 +287,16 @@ impl Internal {
     }
 }
 
-fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    listen(address).with_context(|| format!("cannot listen on {address} ({key})"))
+fn bind(key: &str, address: SocketAddr, backlog: u32) -> anyhow::Result<TcpListener> {
+    listen(address, backlog).with_context(|| format!("cannot listen on {address} ({key})"))
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // The port of a process that has just ended is free again at once.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(backlog)
 }
 
 #[cfg(test)]
@@ -557,5 +554,19 @@ mod tests {
         let (process, _asked) = process(&config);
         let error = process.stages::<Sample>(config).await.unwrap_err();
         assert!(error.to_string().contains("server.listen"), "{error:#}");
+    }
+
+    #[tokio::test]
+    async fn as_many_connections_wait_to_be_accepted_as_are_configured() {
+        let waiting = 5;
+        let listener = listen("127.0.0.1:0".parse().unwrap(), waiting).unwrap();
+        let address = listener.local_addr().unwrap();
+        // Nobody accepts: whoever is connected waits in the queue. One that finds no room is not told.
+        let connect = |patience| std::net::TcpStream::connect_timeout(&address, patience);
+        let connected = |_| connect(Duration::from_secs(20));
+        let _crowd: Vec<_> = (0..waiting).map(connected).map(Result::unwrap).collect();
+        let more: Vec<_> =
+            (0..waiting).map_while(|_| connect(Duration::from_millis(500)).ok()).collect();
+        assert!(more.len() < waiting as usize, "{} of {waiting} more", more.len());
     }
 }
