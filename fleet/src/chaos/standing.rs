@@ -139,3 +139,34 @@ impl fmt::Display for Standing {
         f.write_str(&left.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn left(count: u64) -> Standing {
+        let left = [("orders".to_owned(), count), ("events".to_owned(), 1)];
+        Standing(left.into_iter().filter(|_| count > 0).collect())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fleet_is_at_rest_when_nothing_is_left() {
+        let looks = Cell::new(3);
+        let look = || async {
+            looks.set(looks.get() - 1);
+            Ok(left(looks.get()))
+        };
+        assert!(until_empty(Duration::from_mins(1), look).await.unwrap().is_ok());
+        assert_eq!(looks.get(), 0, "it was looked at until then, and not longer");
+    }
+
+    #[tokio::test]
+    async fn what_is_left_at_the_limit_is_told() {
+        let outcome = until_empty(Duration::ZERO, || async { Ok(left(2)) }).await.unwrap();
+        assert_eq!(outcome.unwrap_err().to_string(), "2 orders, 1 events");
+        let failed = until_empty(Duration::ZERO, || async { anyhow::bail!("no database") });
+        assert!(failed.await.is_err(), "not to be able to look is not to be at rest");
+    }
+}

@@ -1,7 +1,8 @@
 //! `ehub chaos`: breaks a private fleet under load and checks that it kept its promises.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -155,11 +156,26 @@ async fn prepare(layout: &Layout, progress: &Progress) -> Result<()> {
 /// the services, and must not be what slows them down.
 fn go_on_as_built(layout: &Layout) -> Result<()> {
     let built = layout.binaries(Profile::Chaos).join("ehub").canonicalize()?;
-    if std::env::current_exe()? == built {
+    let own = std::env::current_exe()?;
+    let Some(mut successor) = successor(&own, &built, std::env::args_os()) else {
         return Ok(());
-    }
-    let error = Command::new(&built).args(std::env::args_os().skip(1)).exec();
+    };
+    let error = successor.exec();
     Err(error).with_context(|| format!("{} cannot be run", built.display()))
+}
+
+/// The same call of the tool as built, unless that is what runs already.
+fn successor(
+    own: &Path,
+    built: &Path,
+    call: impl Iterator<Item = OsString>,
+) -> Option<Command> {
+    if own == built {
+        return None;
+    }
+    let mut command = Command::new(built);
+    command.args(call.skip(1));
+    Some(command)
 }
 
 async fn until_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -169,7 +185,7 @@ async fn until_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T
     }
 }
 
-fn code(is_clean: bool, report: &std::path::Path) -> ExitCode {
+fn code(is_clean: bool, report: &Path) -> ExitCode {
     ui::line(&format!("Report: {}", report.display()));
     if is_clean {
         ui::line("Every promise was kept.");
@@ -215,5 +231,19 @@ mod tests {
         let parsed = settings(&["EH_MUTANT=a=b".to_owned()]).unwrap();
         assert_eq!(parsed, [("EH_MUTANT".to_owned(), "a=b".to_owned())]);
         assert!(settings(&["nothing".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn the_tool_of_another_build_hands_its_call_on_and_that_of_this_build_works() {
+        let layout = Layout::discover().unwrap();
+        let built = layout.binaries(Profile::Chaos).join("ehub");
+        let call = || ["ehub", "chaos", "--seed", "7"].map(OsString::from).into_iter();
+        for other in [Profile::Debug, Profile::Release] {
+            let own = layout.binaries(other).join("ehub");
+            let successor = successor(&own, &built, call()).unwrap();
+            assert_eq!(successor.get_program(), built.as_os_str());
+            assert_eq!(successor.get_args().collect::<Vec<_>>(), ["chaos", "--seed", "7"]);
+        }
+        assert!(successor(&built, &built, call()).is_none(), "it would hand it on for ever");
     }
 }

@@ -5,6 +5,7 @@
 
 mod kills;
 mod seeds;
+mod standing;
 
 use std::path::PathBuf;
 
