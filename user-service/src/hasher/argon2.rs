@@ -23,6 +23,10 @@ use crate::model::{PasswordHash, TypedPassword, UserError};
 /// Independent lanes: one, because a hash runs on one core.
 const LANES: u32 = 1;
 
+/// Counts the KiB that hashes have walked through. Whether two refusals took the same work is seen by
+/// it, without a clock.
+const WORK: &str = "eh_password_work_kib_total";
+
 /// What one hash costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
@@ -45,11 +49,15 @@ impl Cost {
             .map_err(|error| UserError::internal(error.to_string()))
     }
 
-    /// What a hash of this cost lacks to one of cost `other`. The time of a hash is that of the memory
-    /// that it walks through, and no more memory is taken than `other` does.
+    /// The KiB that a hash walks through, which is what it takes its time for.
+    fn work(self) -> u64 {
+        u64::from(self.memory_kib) * u64::from(self.passes)
+    }
+
+    /// What a hash of this cost lacks to one of cost `other`; no more memory is taken than `other`
+    /// does.
     fn missing_to(self, other: Self) -> Option<Self> {
-        let work = |cost: Self| u64::from(cost.memory_kib) * u64::from(cost.passes);
-        let missing = work(other).checked_sub(work(self))?;
+        let missing = other.work().checked_sub(self.work())?;
         let passes = missing.div_ceil(u64::from(other.memory_kib)).max(1);
         let memory_kib = u32::try_from(missing / passes).ok()?;
         let passes = u32::try_from(passes).ok()?;
@@ -140,8 +148,13 @@ impl Argon2Hasher {
 #[async_trait]
 impl PasswordHasher for Argon2Hasher {
     async fn hash(&self, password: &TypedPassword) -> Result<PasswordHash, UserError> {
-        let password = password.clone();
-        self.run(move |argon2| hash(argon2, password.expose().as_bytes())).await
+        let (password, cost) = (password.clone(), self.cost);
+        self.run(move |argon2| {
+            let hash = hash(argon2, password.expose().as_bytes())?;
+            metrics::counter!(WORK).increment(cost.work());
+            Ok(hash)
+        })
+        .await
     }
 
     async fn verify(
@@ -153,7 +166,12 @@ impl PasswordHasher for Argon2Hasher {
         let password = password.clone();
         let hash = hash.unwrap_or(&self.dummy).clone();
         let cost = self.cost;
-        let verdict = self.run(move |argon2| verify(argon2, cost, &password, &hash)).await?;
+        let verdict = self.run(move |argon2| {
+            let (verdict, work) = verify(argon2, cost, &password, &hash)?;
+            metrics::counter!(WORK).increment(work);
+            Ok(verdict)
+        });
+        let verdict = verdict.await?;
         Ok(if is_known { verdict } else { Verdict::Wrong })
     }
 }
@@ -168,17 +186,19 @@ fn argon2(cost: Cost) -> Result<Argon2<'static>, UserError> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?))
 }
 
+/// What the check shows, and the work that it took.
 fn verify(
     argon2: &Argon2<'_>,
     cost: Cost,
     password: &TypedPassword,
     hash: &PasswordHash,
-) -> Result<Verdict, UserError> {
+) -> Result<(Verdict, u64), UserError> {
     let parsed = phc::PasswordHash::new(hash.as_str())
         .map_err(|error| UserError::internal(error.to_string()))?;
     let params =
         Params::try_from(&parsed.params).map_err(|error| UserError::internal(error.to_string()))?;
-    let missing = Cost::of(&params).missing_to(cost);
+    let of_hash = Cost::of(&params);
+    let missing = of_hash.missing_to(cost);
     let matches = match argon2.verify_password(password.expose().as_bytes(), &parsed) {
         Ok(()) => true,
         Err(argon2::password_hash::Error::PasswordInvalid) => false,
@@ -187,11 +207,12 @@ fn verify(
     if let Some(missing) = missing {
         spend(missing)?;
     }
-    Ok(match (matches, missing) {
+    let verdict = match (matches, missing) {
         (false, _) => Verdict::Wrong,
         (true, None) => Verdict::Right,
         (true, Some(_)) => Verdict::RightButOutdated,
-    })
+    };
+    Ok((verdict, of_hash.work() + missing.map_or(0, Cost::work)))
 }
 
 /// Works as a hash of this cost does, for nothing but the time.
@@ -258,6 +279,25 @@ mod tests {
         assert_eq!((missing.memory_kib, missing.passes), (52_565, 3));
         assert_eq!(target.missing_to(target), None);
         assert_eq!(target.missing_to(Cost::LEAST), None);
+    }
+
+    #[test]
+    fn a_wrong_password_takes_as_much_work_without_an_account_as_with_one() {
+        let cost = Cost { memory_kib: 20_000, passes: 3 };
+        let limits = HashingLimits::for_this_machine(8, Duration::from_secs(10));
+        let hasher = Argon2Hasher::new(cost, limits).unwrap();
+        let work = |hash: &PasswordHash| {
+            let wrong = typed("a wrong password");
+            let (verdict, work) = verify(&hasher.argon2, cost, &wrong, hash).unwrap();
+            assert_eq!(verdict, Verdict::Wrong);
+            work
+        };
+        let known = hash(&hasher.argon2, b"the right password").unwrap();
+        assert_eq!(work(&known), cost.work());
+        assert_eq!(work(&hasher.dummy), cost.work());
+        // Whole KiB in each pass.
+        let older = hash(&argon2(Cost::LEAST).unwrap(), b"the right password").unwrap();
+        assert!((0..3).contains(&(cost.work() - work(&older))));
     }
 
     #[tokio::test]

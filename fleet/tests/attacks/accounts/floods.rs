@@ -1,10 +1,8 @@
 //! Many at once.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Result, ensure};
-use fleet::harness::Api;
+use anyhow::{Result, bail, ensure};
 use fleet::harness::api::new_email;
+use fleet::harness::{Api, Reply};
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _};
 
@@ -18,11 +16,8 @@ const REGISTRATIONS: usize = 100;
 const FLOOD: usize = 600;
 /// Logins of the flood at once; far more than are answered in the time of one.
 const FLOOD_AT_ONCE: usize = 64;
-/// Requests of the others that are timed.
-const SAMPLES: usize = 200;
-/// What a slow answer may take although all is well: a machine that does other things is no reason to
-/// fail.
-const ALLOWANCE: Duration = Duration::from_millis(250);
+/// Requests of others meanwhile.
+const OTHERS: usize = 200;
 
 pub(super) async fn a039_one_address_a_hundred_times_at_once(stage: &Stage) -> Result<()> {
     let email = new_email();
@@ -50,45 +45,38 @@ pub(super) async fn a039_one_address_a_hundred_times_at_once(stage: &Stage) -> R
 
 pub(super) async fn a040_a_flood_of_logins(stage: &Stage) -> Result<()> {
     let user = stage.user().await?;
-    let before = p99(&user.api).await?;
-    let flood = async {
-        let flooder = stage.visitor()?;
-        let logins =
-            stream::iter(0..FLOOD).map(|n| {
-                let api = flooder.clone();
-                async move {
-                    try_login(&api, &format!("flood{n}@example.com"), "a wrong password").await
-                }
-            });
-        let begun = Instant::now();
-        let replies: Vec<_> = logins.buffer_unordered(FLOOD_AT_ONCE).collect().await;
-        Ok::<_, anyhow::Error>((replies, begun.elapsed()))
+    let flooder = stage.visitor()?;
+    let login = |n: usize| {
+        let api = flooder.clone();
+        async move { try_login(&api, &format!("flood{n}@example.com"), "a wrong password").await }
     };
-    let (flooded, during) = futures::future::join(flood, p99(&user.api)).await;
-    let ((replies, elapsed), during) = (flooded?, during?);
+    let flood = stream::iter(0..FLOOD).map(login).buffer_unordered(FLOOD_AT_ONCE);
+    // Whoever has no part in it is served meanwhile.
+    let others = async {
+        for _ in 0..OTHERS {
+            user.api.get("/api/v1/users/me").await?.require(200)?;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    let (replies, others) = futures::future::join(flood.collect::<Vec<_>>(), others).await;
+    others?;
     let mut refusals = 0;
     for reply in replies {
-        let reply = reply?;
-        ensure!([401, 429, 503].contains(&reply.status), "{} {}", reply.status, reply.body);
-        refusals += usize::from(reply.status != 401);
+        refusals += usize::from(is_turned_away(&reply?)?);
     }
-    ensure!(refusals > FLOOD / 2, "{refusals} of {FLOOD} were refused in {elapsed:?}");
-    println!(
-        "p99 of the others: {before:?} before, {during:?} during {FLOOD} logins in {elapsed:?}"
-    );
-    let bound = (before * 2).max(before + ALLOWANCE);
-    ensure!(during <= bound, "p99 {during:?}, {before:?} before");
+    // One address may try so many accounts, however many cores there are to look at passwords.
+    ensure!(refusals > FLOOD / 2, "{refusals} of {FLOOD} were turned away");
     Ok(())
 }
 
-/// The 99th percentile of reading one's own profile.
-async fn p99(api: &Api) -> Result<Duration> {
-    let mut times = Vec::with_capacity(SAMPLES);
-    for _ in 0..SAMPLES {
-        let reply = api.get("/api/v1/users/me").await?;
-        times.push(reply.elapsed);
-        reply.require(200)?;
+/// Whether a login was turned away, with a time for another try, before its password was looked at.
+fn is_turned_away(reply: &Reply) -> Result<bool> {
+    match (reply.status, reply.code()) {
+        (401, "CREDENTIALS_INVALID") => Ok(false),
+        (429, "LOGIN_THROTTLED" | "RATE_LIMITED") | (503, "SERVICE_UNAVAILABLE") => {
+            ensure!(reply.header("retry-after").is_some(), "{} without a time", reply.status);
+            Ok(true)
+        }
+        (status, _) => bail!("{status} {}", reply.body),
     }
-    times.sort_unstable();
-    Ok(times[SAMPLES * 99 / 100])
 }
