@@ -13,8 +13,9 @@
 //! 8. [`proxy`]: links that misbehave on request;
 //! 9. [`audit`]: whether what a fleet has stored keeps its promises;
 //! 10. [`chaos`]: whether it keeps them while everything around it breaks;
-//! 11. [`dependencies`]: what the binaries are made of;
-//! 12. [`process`], [`port`], [`wait`], [`address`], [`http`],
+//! 11. [`bench`]: how fast it is, where that is a promise;
+//! 12. [`dependencies`]: what the binaries are made of;
+//! 13. [`process`], [`port`], [`wait`], [`address`], [`http`],
 //!     [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
@@ -22,6 +23,7 @@
 
 pub mod address;
 pub mod audit;
+pub mod bench;
 pub mod chaos;
 pub mod command;
 pub mod credentials;

@@ -1,14 +1,13 @@
 //! `ehub chaos`: breaks a private fleet under load and checks that it kept its promises.
 
-use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::interrupted;
+use super::successor::go_on_as;
 use crate::chaos::catalogue::{self, Fault, Means};
 use crate::chaos::kills::{self, KillOptions};
 use crate::chaos::run::{self, Options};
@@ -149,33 +148,7 @@ async fn prepare(layout: &Layout, progress: &Progress) -> Result<()> {
     let step = progress.step("Building the services with failpoints");
     build(layout.root(), Profile::Chaos).await?;
     step.done("cargo build");
-    go_on_as_built(layout)
-}
-
-/// Replaces this process by the tool of the same build: its proxies and its load work as hard as
-/// the services, and must not be what slows them down.
-fn go_on_as_built(layout: &Layout) -> Result<()> {
-    let built = layout.binaries(Profile::Chaos).join("ehub").canonicalize()?;
-    let own = std::env::current_exe()?;
-    let Some(mut successor) = successor(&own, &built, std::env::args_os()) else {
-        return Ok(());
-    };
-    let error = successor.exec();
-    Err(error).with_context(|| format!("{} cannot be run", built.display()))
-}
-
-/// The same call of the tool as built, unless that is what runs already.
-fn successor(
-    own: &Path,
-    built: &Path,
-    call: impl Iterator<Item = OsString>,
-) -> Option<Command> {
-    if own == built {
-        return None;
-    }
-    let mut command = Command::new(built);
-    command.args(call.skip(1));
-    Some(command)
+    go_on_as(layout, Profile::Chaos)
 }
 
 async fn until_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -231,19 +204,5 @@ mod tests {
         let parsed = settings(&["EH_MUTANT=a=b".to_owned()]).unwrap();
         assert_eq!(parsed, [("EH_MUTANT".to_owned(), "a=b".to_owned())]);
         assert!(settings(&["nothing".to_owned()]).is_err());
-    }
-
-    #[test]
-    fn the_tool_of_another_build_hands_its_call_on_and_that_of_this_build_works() {
-        let layout = Layout::discover().unwrap();
-        let built = layout.binaries(Profile::Chaos).join("ehub");
-        let call = || ["ehub", "chaos", "--seed", "7"].map(OsString::from).into_iter();
-        for other in [Profile::Debug, Profile::Release] {
-            let own = layout.binaries(other).join("ehub");
-            let successor = successor(&own, &built, call()).unwrap();
-            assert_eq!(successor.get_program(), built.as_os_str());
-            assert_eq!(successor.get_args().collect::<Vec<_>>(), ["chaos", "--seed", "7"]);
-        }
-        assert!(successor(&built, &built, call()).is_none(), "it would hand it on for ever");
     }
 }

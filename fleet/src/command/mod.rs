@@ -1,6 +1,7 @@
 //! The command line of `ehub`, one file per command.
 
 mod audit;
+mod bench;
 mod certs;
 mod chaos;
 mod demo;
@@ -13,6 +14,7 @@ mod provider;
 mod sbom;
 mod seed;
 mod status;
+mod successor;
 mod test;
 mod up;
 
@@ -55,6 +57,8 @@ enum Command {
     Test(test::Args),
     /// Breaks a private fleet under load and checks that it kept its promises
     Chaos(chaos::Args),
+    /// Measures what is promised about time, on a private fleet or on one that runs
+    Bench(bench::Args),
     /// Runs the tests with each planted bug in turn, and tells which ones they see
     Mutants(mutants::Args),
     /// Writes what each binary is made of (CycloneDX), in a folder
@@ -95,6 +99,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Certs(args) => certs::run(&args).await,
             Command::Test(args) => test::run(&args).await,
             Command::Chaos(args) => chaos::run(&args).await,
+            Command::Bench(args) => bench::run(&args).await,
             Command::Mutants(args) => mutants::run(&args).await,
             Command::Sbom(args) => sbom::run(&args).await,
             Command::Middleware(args) => middleware::run(&args).await,

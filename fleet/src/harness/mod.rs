@@ -23,6 +23,7 @@ mod failpoints;
 mod links;
 mod options;
 mod provider;
+pub mod raw;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,15 +1,14 @@
 //! Bytes on a connection, for what no client library would send.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use fleet::harness::Reply;
-use reqwest::Url;
+pub(crate) use fleet::harness::raw::connect_from;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use super::stage::new_address;
 
@@ -17,15 +16,6 @@ use super::stage::new_address;
 const LIMIT: Duration = Duration::from_secs(20);
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
-/// Connects to a gateway from that address.
-pub(crate) async fn connect_from(base: &str, address: IpAddr) -> Result<TcpStream> {
-    let url = Url::parse(base)?;
-    let port = url.port().context("a gateway without a port")?;
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::new(address, 0))?;
-    Ok(socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await?)
-}
 
 /// Sends these bytes to a gateway on a new connection and returns everything that comes until the
 /// other side closes it. Ask for that by `connection: close`, unless the bytes are bad enough.

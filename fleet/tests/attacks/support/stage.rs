@@ -1,6 +1,6 @@
 //! The fleet of all rows, and who acts on it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
@@ -9,6 +9,7 @@ use chassis::testing::forger::Forger;
 use chassis::testing::tokens::TestIssuer;
 use fleet::harness::Api;
 use fleet::harness::api::new_email;
+pub(crate) use fleet::harness::raw::new_address;
 use fleet::{Fleet, FleetOptions, seed};
 use sqlx::MySqlConnection;
 use tokio::sync::Mutex;
@@ -144,10 +145,4 @@ impl Stage {
         }
         fleet.finish().await
     }
-}
-
-/// An address of this machine that no other client has.
-pub(crate) fn new_address() -> IpAddr {
-    let [one, two] = rand::random::<[u8; 2]>();
-    IpAddr::V4(Ipv4Addr::new(127, one.max(1), two, rand::random_range(1..=254)))
 }

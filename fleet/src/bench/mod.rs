@@ -1,0 +1,29 @@
+//! What takes time is measured here and never asserted in tests: a machine that does other things
+//! would make them fail.
+//!
+//! Each measurement is a function of a fleet that runs, so that it can be asked of any; the command
+//! line (`ehub bench`) starts a private one for it where none is named.
+
+pub mod logins;
+pub mod resident;
+pub mod samples;
+pub mod slow;
+
+use crate::harness::FleetOptions;
+
+/// More than any measurement asks for: what would refuse it is set aside.
+const UNLIMITED: &str = "1000000";
+
+/// A fleet on middleware of its own that counts neither requests nor wrong passwords against those
+/// who measure.
+pub fn options() -> FleetOptions {
+    let mut options = FleetOptions::default().own_broker().own_database();
+    for class in ["DEFAULT", "LOGIN", "REGISTER", "DOCS"] {
+        let name = format!("EH_GATEWAY__RATE_LIMITS__{class}__REQUESTS");
+        options = options.setting(&name, UNLIMITED);
+    }
+    for meter in ["ACCOUNT", "ADDRESS", "SPRAYING"] {
+        options = options.setting(&format!("EH_AUTH__THROTTLE__{meter}__FREE"), UNLIMITED);
+    }
+    options
+}

@@ -1,0 +1,206 @@
+//! `ehub bench`: measures what is promised about time.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::interrupted;
+use super::successor::go_on_as;
+use crate::bench::resident::Resident;
+use crate::bench::samples::{Samples, milliseconds};
+use crate::bench::slow::{Crowd, Manner, require_descriptors_for, well_behaved};
+use crate::bench::{self, logins};
+use crate::harness::{Api, Fleet};
+use crate::layout::Layout;
+use crate::middleware::{Plan, plan};
+use crate::services::{Profile, Service, build};
+use crate::ui::{self, Progress};
+
+/// How long good clients are measured before there are slow ones, at most.
+const BEFORE: Duration = Duration::from_secs(15);
+/// How long slow clients stay after the measurement, if nobody hangs up on them.
+const OVERTIME: Duration = Duration::from_secs(1);
+
+/// Options of `bench`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+    /// Base address of a gateway that runs; by default a private fleet is built for release and started
+    #[arg(long, global = true)]
+    url: Option<String>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// How long refused logins take: of accounts that are there, and of those that are not
+    Logins {
+        /// Tries with each kind
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+        tries: u32,
+        /// How far the medians may lie apart, in percent; farther ends with code 1
+        #[arg(long, default_value_t = 5.0)]
+        max_difference_percent: f64,
+    },
+    /// How long others wait beside many slow clients, and what those cost the gateway
+    SlowClients {
+        /// Slow clients at once, with heads, bodies and answers in turn
+        #[arg(long, default_value_t = 1_000)]
+        connections: usize,
+        /// How long they stay
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: u64,
+    },
+}
+
+/// What is measured: a gateway, and the fleet behind it if that is ours.
+struct Place {
+    base: String,
+    fleet: Option<Fleet>,
+}
+
+pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    if let What::SlowClients { connections, .. } = args.what {
+        require_descriptors_for(connections)?;
+    }
+    let measured = async {
+        let mut place = Box::pin(Place::find(args)).await?;
+        let code = measure(&args.what, &mut place).await?;
+        place.leave().await?;
+        Ok(code)
+    };
+    tokio::select! {
+        outcome = Box::pin(measured) => outcome,
+        signal = interrupted() => bail!("interrupted by {}", signal?),
+    }
+}
+
+async fn measure(what: &What, place: &mut Place) -> Result<ExitCode> {
+    match what {
+        What::Logins { tries, max_difference_percent } => {
+            logins(place, usize::try_from(*tries)?, *max_difference_percent).await
+        }
+        What::SlowClients { connections, seconds } => {
+            slow_clients(place, *connections, Duration::from_secs(*seconds)).await
+        }
+    }
+}
+
+async fn logins(place: &Place, tries: usize, most: f64) -> Result<ExitCode> {
+    let measured = logins::measure(&Api::new(&place.base)?, tries).await?;
+    ui::line(&ui::table(&measured.rows()));
+    if is_within(measured.difference_percent(), most) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    ui::error_line(&format!("The medians lie more than {most} % apart."));
+    Ok(ExitCode::FAILURE)
+}
+
+fn is_within(difference_percent: f64, most: f64) -> bool {
+    difference_percent.abs() <= most
+}
+
+async fn slow_clients(place: &mut Place, connections: usize, stay: Duration) -> Result<ExitCode> {
+    let good = Api::new(&place.base)?;
+    let before = well_behaved(&good, stay.min(BEFORE)).await?;
+    let memory = place.gateway()?.map(Resident::of).transpose()?;
+    let crowd = Crowd::new(&Manner::BUSY, OVERTIME);
+    let mut members = crowd.gather(&place.base, connections, stay);
+    let during = well_behaved(&good, stay).await?;
+    let growth = memory.map(|memory| memory.growth_kb()).transpose()?;
+    while let Some(member) = members.join_next().await {
+        member??;
+    }
+    ui::line(&ui::table(&answers(connections, &before, &during)));
+    ui::line(&ui::table(&costs(&crowd, memory, growth)));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What clients that behave well went through.
+fn answers(connections: usize, before: &Samples, during: &Samples) -> Vec<Vec<String>> {
+    let row = |name: String, samples: &Samples| {
+        let times = [50, 99, 100].map(|percent| milliseconds(samples.percentile(percent)));
+        [vec![name, samples.count().to_string()], times.to_vec()].concat()
+    };
+    vec![
+        ["good clients", "answers", "median", "p99", "longest"].map(str::to_owned).to_vec(),
+        row("before".to_owned(), before),
+        row(format!("beside {connections} slow ones"), during),
+    ]
+}
+
+/// What slow clients did and cost.
+fn costs(crowd: &Crowd, memory: Option<Resident>, growth_kb: Option<u64>) -> Vec<Vec<String>> {
+    let row = |what: String, value: String| vec![what, value];
+    let mut rows = vec![row("slow connections made".to_owned(), crowd.connected().to_string())];
+    rows.extend(crowd.held_longest_ms().into_iter().map(|(manner, held)| {
+        row(format!("longest held, {manner:?}").to_lowercase(), format!("{held} ms"))
+    }));
+    let shown = match (memory, growth_kb) {
+        (Some(memory), Some(growth)) => format!("{growth} KiB more than {}", memory.before_kb()),
+        _ => "not known of a process that is not ours".to_owned(),
+    };
+    rows.push(row("memory of the gateway".to_owned(), shown));
+    rows
+}
+
+impl Place {
+    /// The gateway that is named, else a fleet of our own.
+    async fn find(args: &Args) -> Result<Self> {
+        if let Some(url) = &args.url {
+            return Ok(Self { base: url.trim_end_matches('/').to_owned(), fleet: None });
+        }
+        let (layout, progress) = (Layout::discover()?, Progress::visible());
+        plan::complete(&layout, Plan::detect_private, |text| progress.tell(text))?;
+        let step = progress.step("Building the services for release");
+        build(layout.root(), Profile::Release).await?;
+        step.done("cargo build");
+        go_on_as(&layout, Profile::Release)?;
+        let step = progress.step("Starting a private fleet");
+        let fleet = Fleet::start(bench::options()).await?;
+        fleet.seed().await?;
+        step.done("");
+        let base = fleet.gateway_urls().into_iter().next().unwrap_or_default();
+        Ok(Self { base, fleet: Some(fleet) })
+    }
+
+    /// The gateway's process, if it is ours.
+    fn gateway(&mut self) -> Result<Option<u32>> {
+        self.fleet.as_mut().map(|fleet| fleet.process_id(Service::GATEWAY, 0)).transpose()
+    }
+
+    async fn leave(self) -> Result<()> {
+        match self.fleet {
+            Some(fleet) => fleet.finish().await,
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_may_lie_apart_in_either_direction() {
+        assert!(is_within(5.0, 5.0) && is_within(-5.0, 5.0) && is_within(0.0, 0.0));
+        assert!(!is_within(5.1, 5.0) && !is_within(-5.1, 5.0));
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_gateway_is_said_so() {
+        let crowd = Crowd::new(&Manner::BUSY, OVERTIME);
+        let rows = costs(&crowd, None, None);
+        assert_eq!(rows.first().map(|row| row[1].as_str()), Some("0"));
+        assert!(rows.last().is_some_and(|row| row[1].starts_with("not known")));
+    }
+
+    #[test]
+    fn answers_are_told_before_and_beside_slow_clients() {
+        let [quick, slow] = [2, 4].map(|ms| [Duration::from_millis(ms)].into_iter().collect());
+        let [_, before, beside] = answers(10, &quick, &slow).try_into().unwrap();
+        assert_eq!(before, ["before", "1", "2.00 ms", "2.00 ms", "2.00 ms"]);
+        assert_eq!(beside[..3], ["beside 10 slow ones", "1", "4.00 ms"]);
+    }
+}
