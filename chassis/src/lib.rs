@@ -29,6 +29,7 @@ pub mod grpc;
 pub mod http;
 pub mod identity;
 
+pub mod audit;
 mod backoff;
 pub mod breaker;
 pub mod db;

@@ -10,6 +10,7 @@
 //! configuration type carries `#[serde(deny_unknown_fields)]`.
 
 mod amqp;
+mod audit;
 mod database;
 mod discovery;
 mod error;
@@ -33,6 +34,7 @@ mod upstream;
 use serde::de::DeserializeOwned;
 
 pub use amqp::{AmqpConfig, OutboxConfig};
+pub use audit::AuditConfig;
 pub use database::DatabaseConfig;
 pub use discovery::{DiscoveryConfig, DiscoveryMode};
 pub use error::ConfigError;

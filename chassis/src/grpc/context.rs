@@ -11,10 +11,12 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use crate::auth::Caller;
 use crate::error::{ErrorCode, ServiceError, codes};
 
 tokio::task_local! {
     static CURRENT: CallContext;
+    static CALLER: Caller;
 }
 
 /// The context of the call that is being served.
@@ -58,6 +60,16 @@ pub async fn scope<F: Future>(context: CallContext, future: F) -> F::Output {
 /// Returns a copy of the current context, or an empty one outside any call.
 pub fn current() -> CallContext {
     CURRENT.try_with(CallContext::clone).unwrap_or_default()
+}
+
+/// Runs `future` for a caller whose token was verified.
+pub async fn scope_caller<F: Future>(caller: Caller, future: F) -> F::Output {
+    CALLER.scope(caller, future).await
+}
+
+/// Returns the caller for whom the current work is done, if a token named one.
+pub fn caller() -> Option<Caller> {
+    CALLER.try_with(Caller::clone).ok()
 }
 
 /// Returns how long the caller goes on waiting; `None` without a deadline, zero once it passed.

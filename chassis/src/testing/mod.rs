@@ -1,5 +1,6 @@
 //! Fakes and throw-away middleware for tests; never part of a shipped binary.
 
+pub mod audit;
 pub mod broker;
 pub mod callers;
 pub mod catalogue;

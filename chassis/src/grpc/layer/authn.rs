@@ -8,6 +8,7 @@ use http::{HeaderMap, header};
 
 use super::{Around, Next, refuse};
 use crate::auth::{AuthError, Caller, Verifier};
+use crate::grpc::context;
 
 /// The scheme in front of a token, compared without regard to case (RFC 9110, section 11.1).
 const SCHEME: &str = "bearer ";
@@ -44,12 +45,12 @@ impl Around for Authn {
         let caller = self.caller(request.uri().path(), request.headers()).await;
         match caller {
             Ok(Some(caller)) => {
-                request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(caller.clone());
+                context::scope_caller(caller, next.run(request)).await
             }
-            Ok(None) => {}
-            Err(error) => return refuse(&error),
+            Ok(None) => next.run(request).await,
+            Err(error) => refuse(&error),
         }
-        next.run(request).await
     }
 }
 
