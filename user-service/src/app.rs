@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use chassis::audit::AuditLog;
 use chassis::auth::GrpcKeySource;
 use chassis::clock::Clock;
 use chassis::db::Pool;
@@ -68,7 +69,8 @@ pub fn service(
     config: &Config,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<UserService> {
-    let users = Arc::new(MySqlUserRepository::new(pool, outbox));
+    let audit = AuditLog::new(&config.audit, App::NAME, Arc::clone(&clock));
+    let users = Arc::new(MySqlUserRepository::new(pool, outbox, audit));
     let passwords = &config.passwords;
     let limits = HashingLimits::for_this_machine(passwords.waiting_max, passwords.wait());
     let hasher = Argon2Hasher::new(passwords.cost(), limits).context("cannot hash passwords")?;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, AttemptsConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig,
-    EventRole, EventsConfig, OutboxConfig, PagingConfig, Profile, RedisConfig, RuntimeConfig,
-    Secret, ServerConfig, TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig,
+    AmqpConfig, AttemptsConfig, AuditConfig, BaseConfig, ConfigError, DatabaseConfig,
+    DiscoveryConfig, EventRole, EventsConfig, OutboxConfig, PagingConfig, Profile, RedisConfig,
+    RuntimeConfig, Secret, ServerConfig, TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig,
 };
 use serde::Deserialize;
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub throttle: ThrottleConfig,
     /// The first administrator.
     pub bootstrap: BootstrapConfig,
+    /// How its audit log is sealed.
+    pub audit: AuditConfig,
 }
 
 /// `[passwords]`: what a password has to be, what its hash costs, and how many may wait for a core.
@@ -166,6 +168,7 @@ impl BaseConfig for Config {
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("user-service", EventRole::Producer, profile)?;
         self.paging.validate(profile)?;
+        self.audit.validate(profile)?;
         self.passwords.validate()?;
         self.throttle.password_change.validate("throttle.password_change")?;
         self.bootstrap.first_admin().map(|_| ())

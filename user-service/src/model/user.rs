@@ -101,6 +101,8 @@ pub struct User(StoredUser);
 pub struct Change {
     /// The account after the change.
     pub user: User,
+    /// The account before the change; none when it is new.
+    pub before: Option<Box<User>>,
     /// What other services are to learn.
     pub events: Vec<UserEvent>,
     /// The account was an active administrator and is none any more: whoever stores the change
@@ -129,7 +131,8 @@ impl User {
             updated_at: now,
         });
         let events = vec![UserEvent::registered(&user)];
-        Change { user, events, drops_admin: false, changes_roles: true, access: None }
+        let before = None;
+        Change { user, before, events, drops_admin: false, changes_roles: true, access: None }
     }
 
     /// Restores an account from storage.
@@ -223,7 +226,8 @@ impl User {
         let has_effect = ends_sessions || changes_roles || user.0.status != self.0.status;
         let effect = AccessEffect { ends_sessions, kept_session: None, changes_roles };
         let access = has_effect.then_some(effect);
-        Some(Change { user, events: Vec::new(), drops_admin, changes_roles, access })
+        let before = Some(Box::new(self.clone()));
+        Some(Change { user, before, events: Vec::new(), drops_admin, changes_roles, access })
     }
 
     /// The whole state, for storage.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use chassis::audit::Entry;
 use chassis::outbox::Outbox;
 use chassis::testing::mysql::TestDatabase;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,6 +18,16 @@ use crate::model::{
 /// What the changes of the suite tell, by name.
 const EVENTS: [&str; 4] =
     ["user.disabled", "user.password_changed", "user.profile_updated", "user.registered"];
+
+/// What the audit log says of them.
+const AUDITED: [&str; 6] = [
+    "user.disabled",
+    "user.password_changed",
+    "user.password_rehashed",
+    "user.profile_changed",
+    "user.registered",
+    "user.roles_changed",
+];
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_767_323_045_006).unwrap()
@@ -187,18 +198,33 @@ async fn the_memory_adapter_keeps_the_contract() {
     suite(users.clone()).await;
     let told: BTreeSet<_> = users.events().iter().map(UserEvent::name).collect();
     assert_eq!(Vec::from_iter(told), EVENTS, "events are stored with their change");
+    let audit = users.audit();
+    let told: BTreeSet<_> = audit.iter().map(Entry::action).collect();
+    assert_eq!(Vec::from_iter(told), AUDITED);
+    let is_version = |entry: &&Entry| entry.action() != "user.password_rehashed";
+    let all = users.list(None, 1000).await.unwrap();
+    let versions: u64 = all.iter().map(User::version).sum();
+    assert_eq!(audit.iter().filter(is_version).count() as u64, versions, "a version has one row");
 }
 
 #[tokio::test]
 #[ignore = "needs MySQL: cargo ehub test"]
 async fn the_mysql_adapter_keeps_the_contract() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    suite(Arc::new(MySqlUserRepository::new(database.pool(), Outbox::new()))).await;
+    let audit = chassis::testing::audit::log("user-service");
+    suite(Arc::new(MySqlUserRepository::new(database.pool(), Outbox::new(), audit))).await;
     let told: Vec<String> =
         sqlx::query_scalar("SELECT DISTINCT routing_key FROM outbox ORDER BY routing_key")
             .fetch_all(&database.pool())
             .await
             .unwrap();
     assert_eq!(told, EVENTS, "events are stored with their change");
+    let odd = "SELECT COUNT(*) FROM users u WHERE u.version <> (SELECT COUNT(*) FROM audit_log a \
+        WHERE a.user_id = u.id AND a.action <> 'user.password_rehashed')";
+    let odd: i64 = sqlx::query_scalar(odd).fetch_one(&database.pool()).await.unwrap();
+    assert_eq!(odd, 0, "a version has one row");
+    let told = chassis::testing::audit::counts(&database.pool()).await;
+    assert_eq!(told.keys().map(String::as_str).collect::<Vec<_>>(), AUDITED);
+    assert_eq!(told["user.password_rehashed"], 1);
     database.finish().await;
 }

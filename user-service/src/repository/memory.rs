@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chassis::audit::Entry;
 use uuid::Uuid;
 
-use super::UserRepository;
+use super::{UserRepository, audit};
 use crate::model::{
     AccessChange, AccessChanges, Change, Email, PasswordHash, User, UserError, UserEvent, UserId,
 };
@@ -21,6 +22,7 @@ pub struct MemoryUserRepository {
 struct State {
     users: BTreeMap<UserId, User>,
     events: Vec<UserEvent>,
+    audit: Vec<Entry>,
     /// The latest change of access of each account, with its place in the order of all.
     access: BTreeMap<UserId, (usize, AccessChange)>,
     access_count: usize,
@@ -32,6 +34,11 @@ impl MemoryUserRepository {
         self.lock().events.clone()
     }
 
+    /// What an audit log would hold, in order.
+    pub fn audit(&self) -> Vec<Entry> {
+        self.lock().audit.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -41,6 +48,7 @@ impl State {
     fn store(&mut self, change: &Change) {
         self.users.insert(change.user.id(), change.user.clone());
         self.events.extend(change.events.iter().cloned());
+        self.audit.push(audit::entry(change));
         self.store_access(change);
     }
 
@@ -105,6 +113,7 @@ impl UserRepository for MemoryUserRepository {
         let found = state.users.get_mut(&id).filter(|user| user.password_hash() == outdated);
         let Some(user) = found else { return Ok(false) };
         *user = user.rehashed(renewed.clone());
+        state.audit.push(audit::rehashed(id));
         Ok(true)
     }
 

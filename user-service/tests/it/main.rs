@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what a test cannot go on without fails it")]
 
 mod administering;
+mod audit_log;
 mod catalogue;
 mod credentials;
 mod harness;

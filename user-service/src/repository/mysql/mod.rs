@@ -1,8 +1,10 @@
 //! Adapter: accounts in MySQL or MariaDB.
 
 mod access;
+mod rehash;
 
 use async_trait::async_trait;
+use chassis::audit::AuditLog;
 use chassis::db::{self, DbError, Pool};
 use chassis::error::Kind;
 use chassis::outbox::Outbox;
@@ -13,6 +15,7 @@ use tracing::instrument;
 use uuid::Uuid;
 
 use super::UserRepository;
+use super::audit::entry;
 use super::envelope::envelopes;
 use crate::model::{
     AccessChanges, Change, DisplayName, Email, Locale, PasswordHash, Role, Roles, Status,
@@ -40,12 +43,13 @@ macro_rules! select_users {
 pub struct MySqlUserRepository {
     pool: Pool,
     outbox: Outbox,
+    audit: AuditLog,
 }
 
 impl MySqlUserRepository {
-    /// Keeps accounts in `pool` and leaves events in `outbox`.
-    pub fn new(pool: Pool, outbox: Outbox) -> Self {
-        Self { pool, outbox }
+    /// Keeps accounts in `pool`, leaves events in `outbox` and tells changes to `audit`.
+    pub fn new(pool: Pool, outbox: Outbox, audit: AuditLog) -> Self {
+        Self { pool, outbox, audit }
     }
 }
 
@@ -59,6 +63,7 @@ impl UserRepository for MySqlUserRepository {
             Box::pin(async move {
                 insert_user(tx, user).await?;
                 insert_roles(tx, user).await?;
+                self.audit.append(tx, &entry(registration)).await?;
                 self.outbox.append(tx, events).await?;
                 Ok::<_, UserError>(())
             })
@@ -82,6 +87,7 @@ impl UserRepository for MySqlUserRepository {
                     insert_roles(tx, change.user.stored()).await?;
                 }
                 access::record(tx, change).await?;
+                self.audit.append(tx, &entry(change)).await?;
                 self.outbox.append(tx, events).await?;
                 Ok::<_, UserError>(())
             })
@@ -98,14 +104,7 @@ impl UserRepository for MySqlUserRepository {
         outdated: &PasswordHash,
         renewed: &PasswordHash,
     ) -> Result<bool, UserError> {
-        let done =
-            sqlx::query("UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?")
-                .bind(renewed.as_str())
-                .bind(id.as_uuid())
-                .bind(outdated.as_str())
-                .execute(&self.pool)
-                .await?;
-        Ok(done.rows_affected() == 1)
+        self.exchange_hash(id, outdated, renewed).await
     }
 
     #[instrument(name = "db.user.find", skip_all, fields(user.id = %id))]
