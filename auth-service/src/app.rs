@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use chassis::audit::AuditLog;
 use chassis::auth::Verifier;
 use chassis::clock::Clock;
 use chassis::db::Pool;
@@ -110,7 +111,9 @@ pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Re
     let sealer = Sealer::new(&config.keys.sealing_key)
         .map_err(|_| anyhow!("no key can be derived from `keys.sealing_key`"))?;
     let sealer = Arc::new(sealer);
-    let stored: Arc<dyn KeyRepository> = Arc::new(MySqlKeyRepository::new(pool.clone()));
+    let audit = AuditLog::new(&config.audit, App::NAME, Arc::clone(&clock));
+    let stored: Arc<dyn KeyRepository> =
+        Arc::new(MySqlKeyRepository::new(pool.clone(), audit.clone()));
     let keys = until_available(
         "the signing key",
         || KeyRing::open(stored.clone(), Arc::clone(&sealer), Arc::clone(&clock)),
@@ -118,7 +121,7 @@ pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Re
     );
     let keys = Arc::new(keys.await?);
     let lifetime_s = config.sessions.access_token_s;
-    let sessions = MySqlSessionRepository::new(pool.clone(), outbox, bell.clone());
+    let sessions = MySqlSessionRepository::new(pool.clone(), outbox, bell.clone(), audit);
     Ok(AuthService {
         throttle: Arc::new(throttle(&pool, redis, config)),
         sessions: Arc::new(sessions),

@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, AttemptsConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig,
-    EventRole, EventsConfig, OutboxConfig, Profile, RedisConfig, RuntimeConfig, Secret,
-    ServerConfig, TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig, require_strong,
+    AmqpConfig, AttemptsConfig, AuditConfig, BaseConfig, ConfigError, DatabaseConfig,
+    DiscoveryConfig, EventRole, EventsConfig, OutboxConfig, Profile, RedisConfig, RuntimeConfig,
+    Secret, ServerConfig, TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig, require_strong,
 };
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -51,6 +51,8 @@ pub struct Config {
     pub revocations: RevocationsConfig,
     /// How slow guessing is.
     pub throttle: ThrottleConfig,
+    /// How its audit log is sealed.
+    pub audit: AuditConfig,
 }
 
 impl Config {
@@ -267,6 +269,7 @@ impl BaseConfig for Config {
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("auth-service", EventRole::Producer, profile)?;
         self.keys.validate(profile)?;
+        self.audit.validate(profile)?;
         self.revocations.validate()?;
         self.throttle.validate()?;
         self.sessions.validate()

@@ -4,6 +4,7 @@
 //! stored together or not at all. To add an adapter, implement the traits in a sibling module and
 //! run the suite in `contract` against it.
 
+mod audit;
 #[cfg(test)]
 mod contract;
 mod envelope;

@@ -3,18 +3,31 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chassis::audit::Entry;
 use chrono::{DateTime, Utc};
 
 use crate::model::{KeyState, SessionError, StoredKey};
 use crate::repository::KeyRepository;
+use crate::repository::audit::{KeyDeed, of_new_key, of_promotion};
 
 /// Keeps signing keys in memory.
 #[derive(Debug, Default)]
 pub struct MemoryKeyRepository {
     keys: Mutex<Vec<StoredKey>>,
+    audit: Mutex<Vec<Entry>>,
 }
 
 impl MemoryKeyRepository {
+    /// What an audit log would say of keys, in order.
+    pub fn audit(&self) -> Vec<&'static str> {
+        let told = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        told.iter().map(Entry::action).collect()
+    }
+
+    fn tell(&self, entry: Entry) {
+        self.audit.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<StoredKey>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -32,6 +45,7 @@ impl KeyRepository for MemoryKeyRepository {
             return Ok(false);
         }
         keys.push(key.clone());
+        self.tell(of_new_key(key, KeyDeed::First));
         Ok(true)
     }
 
@@ -41,6 +55,7 @@ impl KeyRepository for MemoryKeyRepository {
             return Ok(false);
         }
         keys.push(key.clone());
+        self.tell(of_new_key(key, KeyDeed::Published));
         Ok(true)
     }
 
@@ -56,6 +71,7 @@ impl KeyRepository for MemoryKeyRepository {
             }
             key.signs = key.kid == kid;
         }
+        self.tell(of_promotion(kid));
         Ok(true)
     }
 
@@ -65,6 +81,7 @@ impl KeyRepository for MemoryKeyRepository {
             retire(known, now);
         }
         keys.push(key.clone());
+        self.tell(of_new_key(key, KeyDeed::ReplacedAll));
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chassis::audit::Entry;
 use chassis::clock::{Clock, SystemClock};
 use chassis::feed::{self, Cursor, Position};
 use chrono::{DateTime, Utc};
@@ -15,10 +16,11 @@ use uuid::Uuid;
 pub use device::MemoryDeviceRepository;
 pub use key::MemoryKeyRepository;
 
-use super::{Decide, RevocationRepository, SessionRepository};
+use super::{Decide, RevocationRepository, SessionRepository, audit};
 use crate::model::{
     AccountRule, EndOfUser, EndReason, Exchange, Lifetimes, Opened, Presented, RefreshToken,
-    Revocation, RevocationPage, Session, SessionError, SessionEvent, SessionId, TokenDigest, UserId,
+    Revocation, RevocationPage, Session, SessionError, SessionEvent, SessionId, TokenDigest,
+    UserId,
 };
 
 /// Keeps sessions and revocations in memory.
@@ -44,6 +46,7 @@ struct State {
     /// By subject, with the time of the entry in microseconds.
     revocations: BTreeMap<Uuid, (i64, Revocation)>,
     events: Vec<SessionEvent>,
+    audit: Vec<Entry>,
 }
 
 impl MemorySessionRepository {
@@ -56,6 +59,7 @@ impl MemorySessionRepository {
             tokens: BTreeMap::new(),
             revocations: BTreeMap::new(),
             events: Vec::new(),
+            audit: Vec::new(),
         };
         Self { state: Mutex::new(state) }
     }
@@ -68,6 +72,11 @@ impl MemorySessionRepository {
     /// The events of every stored change, in order.
     pub fn events(&self) -> Vec<SessionEvent> {
         self.lock().events.clone()
+    }
+
+    /// What an audit log would say of sessions, in order.
+    pub fn audit(&self) -> Vec<&'static str> {
+        self.lock().audit.iter().map(Entry::action).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -109,7 +118,8 @@ impl State {
             self.tokens.insert(token.digest, (id, token.clone()));
         }
         self.events.extend(exchange.events.iter().cloned());
-        if exchange.ended.is_some() {
+        if let Some(reason) = exchange.ended {
+            self.audit.push(audit::of_end(&exchange.session, reason));
             let entry = (self.now_us(), Revocation::Session(id));
             self.revocations.insert(id.as_uuid(), entry);
         }

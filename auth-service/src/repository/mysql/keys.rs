@@ -1,24 +1,27 @@
 //! Adapter: signing keys in MySQL or MariaDB.
 
 use async_trait::async_trait;
+use chassis::audit::AuditLog;
 use chassis::db::{self, Pool};
 use chrono::{DateTime, NaiveDateTime, Utc};
-use sqlx::MySqlExecutor;
+use sqlx::mysql::MySqlConnection;
 use tracing::instrument;
 
 use crate::model::{SessionError, StoredKey};
 use crate::repository::KeyRepository;
+use crate::repository::audit::{KeyDeed, of_new_key, of_promotion};
 
 /// Keeps signing keys in the schema of this service.
 #[derive(Clone, Debug)]
 pub struct MySqlKeyRepository {
     pool: Pool,
+    audit: AuditLog,
 }
 
 impl MySqlKeyRepository {
-    /// Keeps keys in `pool`.
-    pub fn new(pool: Pool) -> Self {
-        Self { pool }
+    /// Keeps keys in `pool`, and tells what becomes of them to `audit`.
+    pub fn new(pool: Pool, audit: AuditLog) -> Self {
+        Self { pool, audit }
     }
 }
 
@@ -37,27 +40,26 @@ impl KeyRepository for MySqlKeyRepository {
 
     #[instrument(name = "db.key.insert", skip_all, fields(key.id = key.kid))]
     async fn insert_signing(&self, key: &StoredKey) -> Result<bool, SessionError> {
-        unless_changed(insert_signing(&self.pool, key).await.map(|()| true))
+        let inserted = db::transaction(&self.pool, |tx| {
+            Box::pin(async move {
+                insert_signing(tx, key).await?;
+                self.audit.append(tx, &of_new_key(key, KeyDeed::First)).await?;
+                Ok::<_, SessionError>(true)
+            })
+        });
+        unless_changed(inserted.await)
     }
 
     #[instrument(name = "db.key.insert_pending", skip_all, fields(key.id = key.kid))]
     async fn insert_pending(&self, key: &StoredKey) -> Result<bool, SessionError> {
-        let inserted = sqlx::query(
-            "INSERT INTO signing_keys (kid, public_key, sealed_key, pending, created_at, signs_from) \
-             VALUES (?, ?, ?, 1, ?, ?)",
-        )
-        .bind(&key.kid)
-        .bind(&key.public_key)
-        .bind(&key.sealed_key)
-        .bind(key.created_at.naive_utc())
-        .bind(key.signs_from.map(|at| at.naive_utc()))
-        .execute(&self.pool)
-        .await;
-        match inserted {
-            Ok(_) => Ok(true),
-            Err(error) if db::violated_key(&error) == Some("signing_keys_pending") => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        let inserted = db::transaction(&self.pool, |tx| {
+            Box::pin(async move {
+                insert_pending(tx, key).await?;
+                self.audit.append(tx, &of_new_key(key, KeyDeed::Published)).await?;
+                Ok::<_, SessionError>(true)
+            })
+        });
+        unless_changed(inserted.await)
     }
 
     /// The pending row is claimed first: whoever comes second waits there and finds it claimed.
@@ -86,6 +88,7 @@ impl KeyRepository for MySqlKeyRepository {
                     .execute(&mut **tx)
                     .await;
                 signs.map_err(refusal)?;
+                self.audit.append(tx, &of_promotion(kid)).await?;
                 Ok::<_, SessionError>(true)
             })
         });
@@ -104,7 +107,9 @@ impl KeyRepository for MySqlKeyRepository {
                 .bind(now.naive_utc())
                 .execute(&mut **tx)
                 .await?;
-                insert_signing(&mut **tx, key).await
+                insert_signing(tx, key).await?;
+                self.audit.append(tx, &of_new_key(key, KeyDeed::ReplacedAll)).await?;
+                Ok::<_, SessionError>(())
             })
         })
         .await
@@ -121,8 +126,8 @@ impl KeyRepository for MySqlKeyRepository {
 }
 
 /// Stores a key that signs, unless another one does.
-async fn insert_signing<'e>(
-    executor: impl MySqlExecutor<'e>,
+async fn insert_signing(
+    connection: &mut MySqlConnection,
     key: &StoredKey,
 ) -> Result<(), SessionError> {
     let inserted = sqlx::query(
@@ -133,15 +138,35 @@ async fn insert_signing<'e>(
     .bind(&key.public_key)
     .bind(&key.sealed_key)
     .bind(key.created_at.naive_utc())
-    .execute(executor)
+    .execute(connection)
     .await;
     inserted.map(|_| ()).map_err(refusal)
 }
 
-/// At most one key signs: the schema says so, and refuses a second one that comes at the same moment.
+/// Stores a key that is to sign later, unless another one is.
+async fn insert_pending(
+    connection: &mut MySqlConnection,
+    key: &StoredKey,
+) -> Result<(), SessionError> {
+    let inserted = sqlx::query(
+        "INSERT INTO signing_keys (kid, public_key, sealed_key, pending, created_at, signs_from) \
+         VALUES (?, ?, ?, 1, ?, ?)",
+    )
+    .bind(&key.kid)
+    .bind(&key.public_key)
+    .bind(&key.sealed_key)
+    .bind(key.created_at.naive_utc())
+    .bind(key.signs_from.map(|at| at.naive_utc()))
+    .execute(connection)
+    .await;
+    inserted.map(|_| ()).map_err(refusal)
+}
+
+/// At most one key signs and at most one waits: the schema says so, and refuses a second one that comes
+/// at the same moment.
 fn refusal(error: sqlx::Error) -> SessionError {
     match db::violated_key(&error) {
-        Some("signing_keys_signs") => SessionError::KeysChanged,
+        Some("signing_keys_signs" | "signing_keys_pending") => SessionError::KeysChanged,
         _ => error.into(),
     }
 }

@@ -7,6 +7,7 @@ mod rows;
 mod user;
 
 use async_trait::async_trait;
+use chassis::audit::AuditLog;
 use chassis::db::{self, Pool, Tx};
 use chassis::doorbell::Doorbell;
 use chassis::outbox::Outbox;
@@ -15,6 +16,7 @@ use sqlx::migrate::Migrator;
 use sqlx::mysql::MySqlConnection;
 use tracing::instrument;
 
+use super::audit::of_end;
 use super::envelope::envelopes;
 use super::{Decide, SessionRepository};
 pub use devices::MySqlDeviceRepository;
@@ -49,12 +51,13 @@ pub struct MySqlSessionRepository {
     pool: Pool,
     outbox: Outbox,
     bell: Doorbell,
+    audit: AuditLog,
 }
 
 impl MySqlSessionRepository {
-    /// Keeps sessions in `pool`, leaves events in `outbox`, and rings `bell` when sessions ended.
-    pub fn new(pool: Pool, outbox: Outbox, bell: Doorbell) -> Self {
-        Self { pool, outbox, bell }
+    /// Keeps sessions in `pool`, tells of them in `outbox` and `audit`, and of ends by `bell`.
+    pub fn new(pool: Pool, outbox: Outbox, bell: Doorbell, audit: AuditLog) -> Self {
+        Self { pool, outbox, bell, audit }
     }
 
     /// Tells, after the commit, that there is something to publish.
@@ -70,8 +73,9 @@ impl MySqlSessionRepository {
             return Ok(());
         }
         update_session(tx, exchange).await?;
-        if exchange.ended.is_some() {
+        if let Some(reason) = exchange.ended {
             revocations::insert_session(tx, exchange.session.id()).await?;
+            self.audit.append(tx, &of_end(&exchange.session, reason)).await?;
         }
         for token in &exchange.tokens {
             match token.state {
