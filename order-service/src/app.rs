@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::audit::AuditLog;
 use chassis::auth::GrpcKeySource;
 use chassis::clock::Clock;
 use chassis::db::Pool;
@@ -67,7 +68,8 @@ pub struct Surroundings {
 /// Connects the use cases to their surroundings.
 pub fn service(surroundings: &Surroundings, config: &Config) -> Arc<OrderService> {
     let Surroundings { pool, outbox, payment_service, clock } = surroundings;
-    let repository = Arc::new(MySqlRepository::new(pool.clone(), outbox.clone()));
+    let audit = AuditLog::new(&config.audit, App::NAME, clock.clone());
+    let repository = Arc::new(MySqlRepository::new(pool.clone(), outbox.clone(), audit));
     let ports = Ports {
         products: repository.clone(),
         orders: repository.clone(),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole, EventsConfig,
-    OutboxConfig, PagingConfig, Profile, RuntimeConfig, ServerConfig, TelemetryConfig, TlsConfig,
-    TokenConfig, UpstreamConfig,
+    AmqpConfig, AuditConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole,
+    EventsConfig, OutboxConfig, PagingConfig, Profile, RuntimeConfig, ServerConfig,
+    TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig,
 };
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -48,6 +48,8 @@ pub struct Config {
     pub orders: OrdersConfig,
     /// The background workers.
     pub workers: WorkersConfig,
+    /// How its audit log is sealed.
+    pub audit: AuditConfig,
 }
 
 /// Times of orders.
@@ -157,6 +159,7 @@ impl BaseConfig for Config {
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("order-service", EventRole::Both, profile)?;
         self.paging.validate(profile)?;
+        self.audit.validate(profile)?;
         if let Some((key, _)) = self.positive().into_iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::value(key, "must be at least 1"));
         }

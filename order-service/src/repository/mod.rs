@@ -8,6 +8,7 @@
 //! add a query, put it on the trait of the question it answers: the price list, one order, or what
 //! is due.
 
+mod audit;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 mod envelope;

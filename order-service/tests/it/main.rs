@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what a test cannot go on without fails it")]
 
 mod audit;
+mod audit_log;
 mod barrier;
 mod calls;
 mod cancelling;

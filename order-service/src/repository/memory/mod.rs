@@ -9,6 +9,7 @@ mod write;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
+use chassis::audit::Entry;
 use chassis::messaging::Envelope;
 use chrono::{DateTime, Utc};
 
@@ -37,6 +38,7 @@ struct Tables {
     claims: HashMap<ClaimKey, (StoredClaim, DateTime<Utc>)>,
     inbox: HashSet<String>,
     events: Vec<Envelope>,
+    audit: Vec<Entry>,
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +66,17 @@ impl MemoryRepository {
     /// Every event stored so far.
     pub fn events(&self) -> Vec<Envelope> {
         self.read(|tables| tables.events.clone())
+    }
+
+    /// How often an audit log would hold each action.
+    pub fn audit(&self) -> BTreeMap<String, i64> {
+        self.read(|tables| {
+            let mut counts = BTreeMap::new();
+            for entry in &tables.audit {
+                *counts.entry(entry.action().to_owned()).or_default() += 1;
+            }
+            counts
+        })
     }
 
     fn read<T>(&self, look: impl FnOnce(&Tables) -> T) -> T {
@@ -149,6 +162,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_ports_hold_in_memory() {
-        contract::holds(&MemoryRepository::default()).await;
+        let store = MemoryRepository::default();
+        contract::holds(&store).await;
+        let steps = store.read(|tables| tables.history.len());
+        let told = store.audit();
+        let is_step =
+            |action: &str| action.starts_with("order.") && !action.starts_with("order.refund_");
+        let of_steps = told.iter().filter(|(action, _)| is_step(action)).map(|(_, count)| *count);
+        assert_eq!(of_steps.sum::<i64>(), i64::try_from(steps).unwrap(), "a step has one row");
+        assert_eq!((told["order.refund_requested"], told["order.refund_settled"]), (1, 1));
     }
 }

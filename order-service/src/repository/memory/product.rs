@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::MemoryRepository;
 use crate::model::{OrderError, Product, ProductDraft, Sku};
-use crate::repository::{ProductRepository, StoredProduct};
+use crate::repository::{ProductRepository, StoredProduct, audit};
 
 #[async_trait]
 impl ProductRepository for MemoryRepository {
@@ -36,6 +36,7 @@ impl ProductRepository for MemoryRepository {
         let after =
             before.as_ref().map_or_else(|| draft.create(now), |p| p.replaced_by(draft, now));
         tables.products.insert(draft.sku().clone(), after.clone());
+        tables.audit.push(audit::of_product(before.as_ref(), &after));
         Ok(match before {
             Some(_) => StoredProduct::Replaced(after),
             None => StoredProduct::Created(after),

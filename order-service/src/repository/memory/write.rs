@@ -5,7 +5,7 @@ use crate::model::{
     Actor, Attempt, Change, Effect, Guard, Mark, OrderError, Placement, TimelineEntry,
     TimelineKind, Transition,
 };
-use crate::repository::envelope;
+use crate::repository::{audit, envelope};
 
 impl Tables {
     pub(super) fn store(&mut self, change: &Change) -> Result<(), Undo> {
@@ -22,6 +22,7 @@ impl Tables {
             self.apply(change, effect)?;
         }
         self.events.extend(envelope::envelopes(change)?);
+        self.audit.extend(audit::of_order(change));
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! The ports on MySQL or MariaDB.
 //!
 //! Locks are taken in one order everywhere: the claim, the order, its attempt and refund, then
-//! products by SKU. Guards are in the `WHERE` of the update, never in a read before it.
+//! products by SKU. The audit log is appended to behind the first three; its rows are waited for by
+//! nobody. Guards are in the `WHERE` of the update, never in a read before it.
 
 mod claim;
 mod history;
@@ -15,6 +16,7 @@ mod stock;
 mod work;
 mod write;
 
+use chassis::audit::AuditLog;
 use chassis::db::{DbError, Pool};
 use chassis::error::{Kind, ServiceError as _};
 use chassis::outbox::Outbox;
@@ -32,12 +34,13 @@ const CONSUMER: &str = "order-service";
 pub struct MySqlRepository {
     pool: Pool,
     outbox: Outbox,
+    audit: AuditLog,
 }
 
 impl MySqlRepository {
-    /// Stores in the schema of `pool` and leaves events in `outbox`.
-    pub fn new(pool: Pool, outbox: Outbox) -> Self {
-        Self { pool, outbox }
+    /// Stores in the schema of `pool`, leaves events in `outbox` and tells changes to `audit`.
+    pub fn new(pool: Pool, outbox: Outbox, audit: AuditLog) -> Self {
+        Self { pool, outbox, audit }
     }
 }
 
@@ -68,6 +71,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Sku, fixtures};
+    use crate::repository::memory::MemoryRepository;
     use crate::repository::{OrderRepository as _, Placed, ProductRepository as _, contract};
 
     /// How long a test waits for what must happen.
@@ -82,8 +86,12 @@ mod tests {
     #[ignore = "needs MySQL: cargo ehub test"]
     async fn the_ports_hold_on_mysql() {
         let database = TestDatabase::create(&MIGRATOR).await;
-        let repository = MySqlRepository::new(database.pool(), Outbox::new());
-        contract::holds(&repository).await;
+        let (pool, audit) = (database.pool(), chassis::testing::audit::log("order-service"));
+        contract::holds(&MySqlRepository::new(pool.clone(), Outbox::new(), audit)).await;
+        let told = chassis::testing::audit::counts(&pool).await;
+        let memory = MemoryRepository::default();
+        contract::holds(&memory).await;
+        assert_eq!(told, memory.audit(), "every change has its row, and nothing else has");
         database.finish().await;
     }
 
@@ -100,7 +108,8 @@ mod tests {
         let database = TestDatabase::create(&MIGRATOR).await;
         let repository = |statement_timeout_ms| {
             let config = DatabaseConfig { statement_timeout_ms, ..database.config() };
-            MySqlRepository::new(db::connect(&config).unwrap(), Outbox::new())
+            let audit = chassis::testing::audit::log("order-service");
+            MySqlRepository::new(db::connect(&config).unwrap(), Outbox::new(), audit)
         };
         // The one that is held up keeps what it has for longer than the other one can wait for it.
         let (held_up, beside) = (repository(120_000), repository(2_000));

@@ -12,7 +12,7 @@ use crate::model::{
     Change, Claim, KeyUse, Order, OrderError, OrderId, OrderStatus, PaymentCase, PaymentId,
     Placement, StoredClaim, Timeline,
 };
-use crate::repository::{EventEffect, OrderQuery, OrderRepository, Placed, Saved, envelope};
+use crate::repository::{EventEffect, OrderQuery, OrderRepository, Placed, Saved, audit, envelope};
 
 #[async_trait]
 impl OrderRepository for MySqlRepository {
@@ -141,6 +141,7 @@ impl MySqlRepository {
         let change = placement.price(&products)?;
         write::insert_order(tx, &change.order).await?;
         self.store_effects(tx, &change).await?;
+        self.tell(tx, &[&change]).await?;
         stock::reserve(tx, placement, &products).await?;
         failpoint!("order.place.before_commit");
         Ok(change)
@@ -153,6 +154,7 @@ impl MySqlRepository {
             }
             self.store_effects(tx, change).await?;
         }
+        self.tell(tx, changes).await?;
         stock::release(tx, changes).await
     }
 
@@ -164,6 +166,14 @@ impl MySqlRepository {
             self.outbox.append(tx, &envelope::envelopes(change)?).await?;
         }
         Ok(())
+    }
+}
+
+impl MySqlRepository {
+    /// Writes what was done into the audit log: the orders are locked by now.
+    async fn tell(&self, tx: &mut Tx<'_>, changes: &[&Change]) -> Result<(), Interrupt> {
+        let entries: Vec<_> = changes.iter().filter_map(|change| audit::of_order(change)).collect();
+        Ok(self.audit.append_all(tx, &entries).await?)
     }
 }
 

@@ -9,7 +9,7 @@ use tracing::instrument;
 use super::MySqlRepository;
 use super::rows::ProductRow;
 use crate::model::{OrderError, Product, ProductDraft, Sku};
-use crate::repository::{ProductRepository, StoredProduct};
+use crate::repository::{ProductRepository, StoredProduct, audit};
 
 #[async_trait]
 impl ProductRepository for MySqlRepository {
@@ -48,18 +48,29 @@ impl ProductRepository for MySqlRepository {
         draft: &ProductDraft,
         now: DateTime<Utc>,
     ) -> Result<StoredProduct, OrderError> {
-        db::transaction(&self.pool, |tx| Box::pin(put(tx, draft, now))).await
+        db::transaction(&self.pool, |tx| {
+            Box::pin(async move {
+                let (before, after) = put(tx, draft, now).await?;
+                self.audit.append(tx, &audit::of_product(before.as_ref(), &after)).await?;
+                Ok::<_, OrderError>(match before {
+                    Some(_) => StoredProduct::Replaced(after),
+                    None => StoredProduct::Created(after),
+                })
+            })
+        })
+        .await
     }
 }
 
+/// Stores a product; returns the one that was there before, and the one that is there now.
 async fn put(
     tx: &mut Tx<'_>,
     draft: &ProductDraft,
     now: DateTime<Utc>,
-) -> Result<StoredProduct, OrderError> {
+) -> Result<(Option<Product>, Product), OrderError> {
     let first = draft.create(now);
     if insert_if_absent(tx, &first).await? {
-        return Ok(StoredProduct::Created(first));
+        return Ok((None, first));
     }
     let before = lock(tx, draft.sku()).await?.ok_or(OrderError::ProductNotFound)?;
     let after = before.replaced_by(draft, now);
@@ -76,7 +87,7 @@ async fn put(
     .bind(after.sku.as_str())
     .execute(&mut **tx)
     .await?;
-    Ok(StoredProduct::Replaced(after))
+    Ok((Some(before), after))
 }
 
 /// Two administrators may create the same product at once: the key decides who was first.
