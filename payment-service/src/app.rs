@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use chassis::audit::AuditLog;
 use chassis::auth::GrpcKeySource;
 use chassis::clock::Clock;
 use chassis::db::Pool;
@@ -56,7 +57,8 @@ pub fn assemble(
 ) -> anyhow::Result<Assembly> {
     let secrets = config.callback.keys.iter().map(|key| key.expose().as_bytes());
     let keys = CallbackKeys::new(secrets).context("the keys of callbacks")?;
-    let repository = MySqlPaymentRepository::new(pool.clone(), outbox.clone());
+    let audit = AuditLog::new(&config.audit, App::NAME, clock.clone());
+    let repository = MySqlPaymentRepository::new(pool.clone(), outbox.clone(), audit);
     let (provider, outgoing) = provider(config, pool, clock)?;
     let service = Arc::new(PaymentService::new(
         Arc::new(repository),

@@ -9,9 +9,9 @@ pub use provider::{ProviderConfig, ProviderKind};
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole, EventsConfig,
-    OutboxConfig, Profile, RuntimeConfig, Secret, ServerConfig, TelemetryConfig, TlsConfig,
-    TokenConfig, UpstreamConfig, require_strong,
+    AmqpConfig, AuditConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole,
+    EventsConfig, OutboxConfig, Profile, RuntimeConfig, Secret, ServerConfig, TelemetryConfig,
+    TlsConfig, TokenConfig, UpstreamConfig, require_strong,
 };
 use chrono::TimeDelta;
 use serde::{Deserialize, Deserializer};
@@ -54,6 +54,8 @@ pub struct Config {
     pub reconcile: ReconcileConfig,
     /// The comparison with the provider's ledger.
     pub ledger: LedgerConfig,
+    /// How its audit log is sealed.
+    pub audit: AuditConfig,
 }
 
 /// `[callback]`: which callbacks are believed.
@@ -157,6 +159,7 @@ impl BaseConfig for Config {
             let message = "must be between 1 and 1000";
             return Err(ConfigError::value("callback.list_max", message));
         }
+        self.audit.validate(profile)?;
         self.provider.validate(profile)?;
         self.provider.require_room_for(self.ledger.page)?;
         self.ledger.validate(self.reconcile.max_ms)?;

@@ -3,6 +3,7 @@
 //! A payment, its history, its ledger entries and the events about it are stored together or not at
 //! all. To add an adapter: implement [`PaymentRepository`] and run the suite in `contract` on it.
 
+mod audit;
 #[cfg(test)]
 mod contract;
 #[cfg(any(test, feature = "testing"))]

@@ -29,7 +29,8 @@ impl Parts {
         let clock = harness.clock.clone();
         let now = chassis::clock::Clock::now(&*clock);
         let (provider, _lost) = SimulatedProvider::new(book, clock, Duration::from_millis(20));
-        let repository = MySqlPaymentRepository::new(harness.pool.clone(), Outbox::new());
+        let audit = chassis::testing::audit::log("payment-service");
+        let repository = MySqlPaymentRepository::new(harness.pool.clone(), Outbox::new(), audit);
         Self { repository, provider, now }
     }
 

@@ -23,6 +23,8 @@ pub(super) trait Books: PaymentRepository {
     async fn entries(&self, id: PaymentId) -> Vec<(String, String, i64)>;
     /// Names and versions of the events.
     async fn events(&self, id: PaymentId) -> Vec<(String, u64)>;
+    /// What the audit log says was done.
+    async fn audit(&self, id: PaymentId) -> Vec<String>;
     async fn deliveries(&self, id: &str, ruling: Ruling) -> u64;
 }
 
@@ -56,6 +58,10 @@ impl Books for MemoryPaymentRepository {
     async fn events(&self, id: PaymentId) -> Vec<(String, u64)> {
         let events = Self::events(self, id).into_iter();
         events.map(|event| (event.kind().as_str().to_owned(), event.version())).collect()
+    }
+
+    async fn audit(&self, id: PaymentId) -> Vec<String> {
+        Self::audit(self, id).into_iter().map(str::to_owned).collect()
     }
 
     async fn deliveries(&self, id: &str, ruling: Ruling) -> u64 {
@@ -185,6 +191,10 @@ impl Books for MySqlBooks {
         let read = |text: String| chassis::messaging::Envelope::from_json(text.as_bytes()).unwrap();
         let events = payloads.into_iter().map(read).filter(|event| event.subject == id.as_uuid());
         events.map(|event| (event.event().to_owned(), event.version().unwrap())).collect()
+    }
+
+    async fn audit(&self, id: PaymentId) -> Vec<String> {
+        chassis::testing::audit::actions(&self.pool, &format!("payment:{id}")).await
     }
 
     async fn deliveries(&self, id: &str, ruling: Ruling) -> u64 {

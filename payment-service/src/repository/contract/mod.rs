@@ -88,6 +88,7 @@ async fn a_second_insert_answers_with_the_first(books: &dyn Books) {
     let again = Payment::initiate(payment.id(), terms("pm_never"), now());
     assert_eq!(books.insert(&again, Some(now())).await.unwrap(), Some(payment.clone()));
     assert_eq!(books.history(payment.id()).await.len(), 1);
+    assert_eq!(books.audit(payment.id()).await, ["payment.attempted"]);
 }
 
 async fn a_payment_that_begins_at_its_end_is_told_and_left_alone(books: &dyn Books) {
@@ -121,6 +122,7 @@ async fn a_move_is_stored_with_all_that_belongs_to_it(books: &dyn Books) {
         ]
     );
     assert_eq!(books.events(id).await, [("payment.succeeded".to_owned(), 2)]);
+    assert_eq!(books.audit(id).await, ["payment.attempted", "payment.captured"]);
 }
 
 async fn only_the_first_of_two_moves_counts(books: &dyn Books) {
@@ -134,6 +136,7 @@ async fn only_the_first_of_two_moves_counts(books: &dyn Books) {
     assert_eq!(books.history(payment.id()).await.len(), 2);
     assert_eq!(books.entries(payment.id()).await.len(), 2);
     assert_eq!(books.events(payment.id()).await.len(), 1);
+    assert_eq!(books.audit(payment.id()).await.len(), 2);
 }
 
 async fn a_refund_is_stored_in_two_moves(books: &dyn Books) {
@@ -152,6 +155,8 @@ async fn a_refund_is_stored_in_two_moves(books: &dyn Books) {
     assert_eq!(entries.len(), 4);
     assert_eq!(entries.iter().map(|(_, _, amount)| amount).sum::<i64>(), 0);
     assert_eq!(books.events(payment.id()).await.last().unwrap().0, "payment.refunded");
+    let told = books.audit(payment.id()).await;
+    assert_eq!(told[2..], ["payment.refund_requested", "payment.refunded"]);
 }
 
 async fn a_refund_id_of_another_payment_is_refused(books: &dyn Books) {
@@ -161,6 +166,7 @@ async fn a_refund_id_of_another_payment_is_refused(books: &dyn Books) {
     books.save(save(&ask(&first))).await.unwrap();
     let error = books.save(save(&ask(&second))).await.unwrap_err();
     assert!(matches!(error, PaymentError::RefundIdTaken));
+    assert_eq!(books.audit(second.id()).await.len(), 2, "what is refused leaves no row");
     assert_eq!(books.find(second.id()).await.unwrap(), Some(second));
 }
 
@@ -281,7 +287,8 @@ macro_rules! contract {
             async fn $case() {
                 let database = TestDatabase::create(&MIGRATOR).await;
                 let pool = database.pool();
-                let repository = MySqlPaymentRepository::new(pool.clone(), Outbox::new());
+                let audit = chassis::testing::audit::log("payment-service");
+                let repository = MySqlPaymentRepository::new(pool.clone(), Outbox::new(), audit);
                 super::$case(&MySqlBooks { repository, pool }).await;
                 database.finish().await;
             })+

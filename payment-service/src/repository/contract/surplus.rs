@@ -38,6 +38,8 @@ pub(super) async fn a_surplus_capture_is_stored_in_two_steps(books: &dyn Books) 
     // The payment itself did not move, and nobody is told again.
     assert_eq!(books.history(id).await.len(), 2);
     assert_eq!(books.events(id).await, [("payment.failed".to_owned(), 2)]);
+    let told = books.audit(id).await;
+    assert_eq!(told[2..], ["payment.surplus_captured", "payment.surplus_refunded"]);
 }
 
 pub(super) async fn of_two_that_find_a_surplus_capture_one_books_it(books: &dyn Books) {
@@ -52,6 +54,7 @@ pub(super) async fn of_two_that_find_a_surplus_capture_one_books_it(books: &dyn 
     saved.sort_by_key(|saved| *saved != Saved::Stored);
     assert_eq!(saved, [Saved::Stored, Saved::Stale]);
     assert_eq!(books.entries(payment.id()).await.len(), 2);
+    assert_eq!(books.audit(payment.id()).await.len(), 3);
 
     let change = change.payment.return_surplus(now()).unwrap();
     assert_eq!(books.save_surplus(&change, None).await.unwrap(), Saved::Stored);

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chassis::audit::Entry;
 use chrono::{DateTime, Utc};
 
 use crate::model::{
     CallbackRecord, OrderId, Payment, PaymentError, PaymentEvent, PaymentId, PaymentStatus,
     Posting, RefundStatus, Ruling, SurplusChange,
 };
-use crate::repository::{Cause, Pauses, PaymentRepository, Save, Saved};
+use crate::repository::{Cause, Pauses, PaymentRepository, Save, Saved, audit};
 
 /// One line of a payment's history.
 pub type HistoryLine = (u64, Option<PaymentStatus>, PaymentStatus, Cause);
@@ -24,6 +25,7 @@ struct State {
     history: Vec<(PaymentId, HistoryLine)>,
     postings: Vec<Posting>,
     events: Vec<PaymentEvent>,
+    audit: Vec<Entry>,
     applied: HashMap<String, DateTime<Utc>>,
     callbacks: BTreeMap<(String, &'static str), Deliveries>,
 }
@@ -59,6 +61,14 @@ impl MemoryPaymentRepository {
     /// Everything told about a payment, oldest first.
     pub fn events(&self, id: PaymentId) -> Vec<PaymentEvent> {
         self.state().events.iter().filter(|event| event.payment_id() == id).cloned().collect()
+    }
+
+    /// What an audit log would say of a payment, oldest first.
+    pub fn audit(&self, id: PaymentId) -> Vec<&'static str> {
+        let object = format!("payment:{id}");
+        let state = self.state();
+        let entries = state.audit.iter().filter(|entry| entry.object() == object);
+        entries.map(Entry::action).collect()
     }
 
     /// A payment's history, oldest first.
@@ -123,6 +133,7 @@ impl PaymentRepository for MemoryPaymentRepository {
         state.history.push((payment.id(), line));
         state.schedule(payment.id(), check_at);
         state.events.extend(payment.event());
+        state.audit.push(audit::of_attempt(payment));
         Ok(None)
     }
 
@@ -163,6 +174,7 @@ impl PaymentRepository for MemoryPaymentRepository {
         state.schedule(after.id(), save.check_at);
         state.postings.extend(save.change.posting.clone());
         state.events.extend(save.change.event.clone());
+        state.audit.push(audit::of_move(&save));
         Ok(Saved::Stored)
     }
 
@@ -190,6 +202,7 @@ impl PaymentRepository for MemoryPaymentRepository {
         state.payments.insert(after.id(), after.clone());
         state.schedule(after.id(), check_at);
         state.postings.push(change.posting.clone());
+        state.audit.push(audit::of_surplus(change));
         Ok(Saved::Stored)
     }
 

@@ -6,6 +6,7 @@ mod surplus;
 mod write;
 
 use async_trait::async_trait;
+use chassis::audit::AuditLog;
 use chassis::db::{self, DbError, Pool};
 use chassis::error::Kind;
 use chassis::outbox::Outbox;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use self::row::PaymentRow;
 use self::write::Undo;
 use crate::model::{CallbackRecord, OrderId, Payment, PaymentError, PaymentId, SurplusChange};
-use crate::repository::{Pauses, PaymentRepository, Save, Saved};
+use crate::repository::{Pauses, PaymentRepository, Save, Saved, audit};
 
 /// Every column of a payment and of its refund, if there is one.
 const COLUMNS: &str = "SELECT p.id, p.order_id, p.user_id, p.amount, p.currency, p.method, p.status, \
@@ -35,12 +36,13 @@ const TABLES: &str = " FROM payments p LEFT JOIN refunds r ON r.payment_id = p.i
 pub struct MySqlPaymentRepository {
     pool: Pool,
     outbox: Outbox,
+    audit: AuditLog,
 }
 
 impl MySqlPaymentRepository {
-    /// Creates an adapter that leaves events in `outbox`.
-    pub fn new(pool: Pool, outbox: Outbox) -> Self {
-        Self { pool, outbox }
+    /// Creates an adapter that leaves events in `outbox` and tells changes to `audit`.
+    pub fn new(pool: Pool, outbox: Outbox, audit: AuditLog) -> Self {
+        Self { pool, outbox, audit }
     }
 }
 
@@ -76,6 +78,7 @@ impl PaymentRepository for MySqlPaymentRepository {
                     return Ok(false);
                 }
                 write::insert_first_history(tx, payment).await?;
+                self.audit.append(tx, &audit::of_attempt(payment)).await?;
                 outbox.append(tx, events).await?;
                 Ok::<_, PaymentError>(true)
             })
@@ -116,6 +119,7 @@ impl PaymentRepository for MySqlPaymentRepository {
         let stored = db::transaction(&self.pool, |tx| {
             Box::pin(async move {
                 write::move_payment(tx, save).await?;
+                self.audit.append(tx, &audit::of_move(save)).await?;
                 outbox.append(tx, events).await?;
                 if save.callback.is_some() {
                     failpoint!("payment.callback.before_commit");
@@ -137,7 +141,11 @@ impl PaymentRepository for MySqlPaymentRepository {
         check_at: Option<DateTime<Utc>>,
     ) -> Result<Saved, PaymentError> {
         let stored = db::transaction(&self.pool, |tx| {
-            Box::pin(async move { surplus::store(tx, change, check_at).await })
+            Box::pin(async move {
+                surplus::store(tx, change, check_at).await?;
+                self.audit.append(tx, &audit::of_surplus(change)).await?;
+                Ok::<_, Undo>(())
+            })
         });
         saved(stored.await)
     }
