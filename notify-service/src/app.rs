@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::audit::AuditLog;
 use chassis::auth::{GrpcKeySource, Verifier};
 use chassis::clock::Clock;
 use chassis::db::Pool;
@@ -33,7 +34,8 @@ impl Service for App {
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
         let pool = host.database(&config.database, &MIGRATOR).await?;
-        let service = service(pool, host.clock());
+        let audit = AuditLog::new(&config.audit, App::NAME, host.clock());
+        let service = service(pool, host.clock(), audit);
         if let Some(broker) = host.broker(&config.amqp, &config.events).await? {
             consume(&broker, &service, &config, host);
         }
@@ -46,8 +48,8 @@ impl Service for App {
 }
 
 /// The use cases over MySQL.
-pub fn service(pool: Pool, clock: Arc<dyn Clock>) -> Arc<NotifyService> {
-    let repository = Arc::new(MySqlRepository::new(pool));
+pub fn service(pool: Pool, clock: Arc<dyn Clock>, audit: AuditLog) -> Arc<NotifyService> {
+    let repository = Arc::new(MySqlRepository::new(pool, audit));
     Arc::new(NotifyService::new(repository, clock))
 }
 

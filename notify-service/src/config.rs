@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chassis::config::{
-    AmqpConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole, EventsConfig,
-    PagingConfig, Profile, RuntimeConfig, ServerConfig, TelemetryConfig, TlsConfig, TokenConfig,
-    UpstreamConfig,
+    AmqpConfig, AuditConfig, BaseConfig, ConfigError, DatabaseConfig, DiscoveryConfig, EventRole,
+    EventsConfig, PagingConfig, Profile, RuntimeConfig, ServerConfig, TelemetryConfig, TlsConfig,
+    TokenConfig, UpstreamConfig,
 };
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -38,6 +38,8 @@ pub struct Config {
     pub paging: PagingConfig,
     /// What arrived.
     pub receipts: ReceiptsConfig,
+    /// How its audit log is sealed.
+    pub audit: AuditConfig,
 }
 
 /// `[receipts]`: how long it is remembered which events arrived.
@@ -106,6 +108,7 @@ impl BaseConfig for Config {
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("notify-service", EventRole::Consumer, profile)?;
         self.receipts.validate()?;
+        self.audit.validate(profile)?;
         self.paging.validate(profile)
     }
 }

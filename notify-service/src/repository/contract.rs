@@ -44,7 +44,8 @@ macro_rules! contract {
 
 async fn over_mysql<F: Future<Output = ()>>(case: impl FnOnce(MySqlRepository) -> F) {
     let database = TestDatabase::create(&MIGRATOR).await;
-    case(MySqlRepository::new(database.pool())).await;
+    case(MySqlRepository::new(database.pool(), chassis::testing::audit::log("notify-service")))
+        .await;
     database.finish().await;
 }
 
@@ -321,4 +322,22 @@ async fn a_dead_letter_is_decided_once(repository: &impl Repository) {
     assert_eq!((decided.status, decided.decided_by), (DeadLetterStatus::Discarded, Some(by)));
     let still_open = DeadLetterRepository::list(repository, letters(Some(DeadLetterStatus::Open)));
     assert!(still_open.await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_decision_has_one_row_in_the_audit_log() {
+    let repository = MemoryRepository::default();
+    a_dead_letter_is_decided_once(&repository).await;
+    assert_eq!(repository.audit(), ["dead_letter.discarded"]);
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn a_decision_has_one_row_in_the_audit_log_of_the_schema() {
+    let (database, audit) =
+        (TestDatabase::create(&MIGRATOR).await, chassis::testing::audit::log("notify-service"));
+    a_dead_letter_is_decided_once(&MySqlRepository::new(database.pool(), audit)).await;
+    let told = chassis::testing::audit::counts(&database.pool()).await;
+    assert_eq!(told, BTreeMap::from([("dead_letter.discarded".to_owned(), 1)]));
+    database.finish().await;
 }

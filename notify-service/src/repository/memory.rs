@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chassis::audit::Entry;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
     DeadLetterQuery, DeadLetterRepository, InboxQuery, Introduction, NotificationRepository,
-    ReceiptRepository, Recipient,
+    ReceiptRepository, Recipient, audit,
 };
 use crate::model::{
     Arrival, Channel, DeadLetter, DeadLetterId, Locale, Memory, Notice, Notification,
@@ -23,6 +24,7 @@ struct State {
     preferences: HashMap<UserId, Preferences>,
     dead_letters: BTreeMap<DeadLetterId, ([u8; 32], DeadLetter)>,
     receipts: BTreeMap<String, Receipt>,
+    audit: Vec<Entry>,
     remembers_since: DateTime<Utc>,
 }
 
@@ -33,6 +35,11 @@ pub struct MemoryRepository {
 }
 
 impl MemoryRepository {
+    /// What an audit log would hold, in order.
+    pub fn audit(&self) -> Vec<&'static str> {
+        self.state().audit.iter().map(Entry::action).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,11 +221,11 @@ impl DeadLetterRepository for MemoryRepository {
         let mut state = self.state();
         let open =
             state.dead_letters.get_mut(&id).filter(|(_, letter)| letter.decided_at.is_none());
-        Ok(open.is_some_and(|(_, letter)| {
-            letter.status = verdict.status;
-            letter.decided_at = Some(verdict.at);
-            letter.decided_by = Some(verdict.by);
-            true
-        }))
+        let Some((_, letter)) = open else { return Ok(false) };
+        letter.status = verdict.status;
+        letter.decided_at = Some(verdict.at);
+        letter.decided_by = Some(verdict.by);
+        state.audit.push(audit::of_verdict(id, verdict));
+        Ok(true)
     }
 }

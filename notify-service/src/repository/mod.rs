@@ -4,6 +4,7 @@
 //! use case tested over memory behaves the same over MySQL. To add an operation: declare it in the
 //! trait, write its case in the suite, then make both adapters pass.
 
+mod audit;
 #[cfg(test)]
 mod contract;
 #[cfg(any(test, feature = "testing"))]

@@ -31,7 +31,8 @@ impl Harness {
     pub(crate) async fn start() -> Self {
         let database = TestDatabase::create(&MIGRATOR).await;
         let issuer = TestIssuer::new();
-        let service = app::service(database.pool(), Arc::new(FixedClock::default()));
+        let audit = chassis::testing::audit::log("notify-service");
+        let service = app::service(database.pool(), Arc::new(FixedClock::default()), audit);
         let grpc = app::grpc_app(service.clone(), issuer.verifier().await, &config()).unwrap();
         let (channel, server) = chassis::testing::grpc::serve(grpc).await;
         let client = NotifyServiceClient::new(channel);

@@ -3,12 +3,14 @@
 use async_trait::async_trait;
 use chassis::db;
 use chrono::NaiveDateTime;
+use sqlx::mysql::MySqlConnection;
 use sqlx::{MySql, QueryBuilder};
 use tracing::instrument;
 use uuid::Uuid;
 
 use super::{MySqlRepository, unknown};
 use crate::model::{DeadLetter, DeadLetterId, DeadLetterStatus, NotifyError, UserId, Verdict};
+use crate::repository::audit::of_verdict;
 use crate::repository::{DeadLetterQuery, DeadLetterRepository};
 
 #[derive(sqlx::FromRow)]
@@ -99,16 +101,33 @@ impl DeadLetterRepository for MySqlRepository {
 
     #[instrument(name = "db.dead_letters.decide", skip_all)]
     async fn decide(&self, id: DeadLetterId, verdict: Verdict) -> Result<bool, NotifyError> {
-        let done = sqlx::query(
-            "UPDATE dead_letters SET status = ?, decided_at = ?, decided_by = ? \
-             WHERE id = ? AND status = 'OPEN'",
-        )
-        .bind(verdict.status.as_str())
-        .bind(verdict.at.naive_utc())
-        .bind(verdict.by.as_uuid())
-        .bind(id.as_uuid())
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
+        db::transaction(&self.pool, |tx| {
+            Box::pin(async move {
+                let done = decide(tx, id, verdict).await?;
+                if done {
+                    self.audit.append(tx, &of_verdict(id, verdict)).await?;
+                }
+                Ok::<_, NotifyError>(done)
+            })
+        })
+        .await
     }
+}
+
+async fn decide(
+    connection: &mut MySqlConnection,
+    id: DeadLetterId,
+    verdict: Verdict,
+) -> Result<bool, NotifyError> {
+    let done = sqlx::query(
+        "UPDATE dead_letters SET status = ?, decided_at = ?, decided_by = ? \
+         WHERE id = ? AND status = 'OPEN'",
+    )
+    .bind(verdict.status.as_str())
+    .bind(verdict.at.naive_utc())
+    .bind(verdict.by.as_uuid())
+    .bind(id.as_uuid())
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

@@ -4,6 +4,7 @@ mod dead_letters;
 mod notifications;
 mod receipts;
 
+use chassis::audit::AuditLog;
 use chassis::db::{DbError, Pool};
 use chassis::error::{Kind, ServiceError};
 use sqlx::migrate::Migrator;
@@ -17,12 +18,13 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 #[derive(Debug, Clone)]
 pub struct MySqlRepository {
     pool: Pool,
+    audit: AuditLog,
 }
 
 impl MySqlRepository {
-    /// Works on a migrated schema.
-    pub fn new(pool: Pool) -> Self {
-        Self { pool }
+    /// Works on a migrated schema, and tells decisions to `audit`.
+    pub fn new(pool: Pool, audit: AuditLog) -> Self {
+        Self { pool, audit }
     }
 }
 
