@@ -79,8 +79,8 @@ const ALL: [(&str, Sight); 25] = [
     ),
     ("no secret in logs, traces, metrics or errors", Blind("these are not stored in a schema")),
     (
-        "changes of money have an audit row each, in a chain",
-        Partial("rows without a hash are counted; changes of accounts keep no history"),
+        "changes of money and identity have an audit row each, in a chain",
+        Partial("an object that was rolled back together with its last rows leaves no trace"),
     ),
     ("identities are unique, and the keys that make them so are in place", Full),
     (

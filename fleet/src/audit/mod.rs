@@ -27,6 +27,7 @@ pub mod invariant;
 pub mod provider;
 pub mod queues;
 pub mod report;
+pub mod seals;
 pub mod settle;
 pub mod snapshot;
 
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use chrono::{DateTime, Utc};
 
 pub use self::invariant::Invariant;
 pub use self::provider::Provider;
@@ -68,6 +70,10 @@ pub struct Sources {
     pub grace: Duration,
     /// Waits until the fleet is quiet, at most this long, before it looks.
     pub settle: Option<Duration>,
+    /// What the rows of the audit log are sealed with; without any, seals are not verified.
+    pub audit_keys: seals::Keys,
+    /// From when on a change must have its row in the audit log; by default, since there is one.
+    pub audit_since: Option<DateTime<Utc>>,
 }
 
 impl Sources {
@@ -84,6 +90,8 @@ impl Sources {
             planted: 0,
             grace: Duration::from_mins(1),
             settle: None,
+            audit_keys: seals::Keys::default(),
+            audit_since: None,
         }
     }
 }

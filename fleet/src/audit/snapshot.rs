@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
+use super::seals::Keys;
 use super::{Invariant, Report, SHOWN, Sources};
 use crate::services::Service;
 use crate::{address, schema};
@@ -41,6 +44,7 @@ pub struct Snapshot {
     connection: MySqlConnection,
     language: Language,
     supply: BTreeMap<String, u64>,
+    audit: (Keys, Option<DateTime<Utc>>),
 }
 
 impl Snapshot {
@@ -72,7 +76,8 @@ impl Snapshot {
                 bail!("there is no schema {name}, or the account may not see it");
             }
         }
-        Ok(Self { connection, language, supply: sources.stock.clone() })
+        let audit = (sources.audit_keys.clone(), sources.audit_since);
+        Ok(Self { connection, language, supply: sources.stock.clone(), audit })
     }
 
     /// Ends the look.
@@ -115,6 +120,31 @@ impl Snapshot {
     /// Pieces of each product that were put on sale, as far as told.
     pub(super) fn supply(&self) -> &BTreeMap<String, u64> {
         &self.supply
+    }
+
+    /// What the rows of the audit log are sealed with, as far as told.
+    pub(super) fn audit_keys(&self) -> &Keys {
+        &self.audit.0
+    }
+
+    /// From when on a change must have its row in the audit log, if that was told.
+    pub(super) fn audit_since(&self) -> Option<DateTime<Utc>> {
+        self.audit.1
+    }
+
+    /// Looks at each row of a question, without holding all of them; returns how many there are.
+    pub(super) async fn each<R>(&mut self, sql: &str, mut look: impl FnMut(R)) -> Result<u64>
+    where
+        R: for<'r> sqlx::FromRow<'r, sqlx::mysql::MySqlRow> + Send + Unpin,
+    {
+        let sql = self.language.expand(sql)?;
+        let mut rows = sqlx::query_as(AssertSqlSafe(sql)).fetch(&mut self.connection);
+        let mut count = 0;
+        while let Some(row) = rows.try_next().await? {
+            look(row);
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Runs a question and returns its rows.

@@ -66,6 +66,7 @@ fn sources(arena: &Arena, history: PathBuf) -> Sources {
         management: fleet.addresses().amqp_management.clone(),
         namespace: fleet.namespace().to_owned(),
         history: Some(history),
+        audit_keys: fleet.audit_sources().audit_keys,
         stock: [(seed::DEMO_SKU.to_owned(), setup::STOCK)].into(),
         planted: u64::try_from(arena.poisoned).unwrap_or(u64::MAX),
         // The fleet is at rest: nothing is excused by its age.

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 
+use crate::audit::seals::Keys;
 use crate::audit::{self, Provider, Sources};
 use crate::layout::Layout;
 use crate::local::AdministratorAddresses;
@@ -55,6 +57,14 @@ pub(super) struct Args {
     /// Waits until the fleet is quiet, at most this many seconds
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
     settle: Option<u64>,
+    /// File with the keys that the audit log is sealed with, one in a line, older ones included; by
+    /// default those of development for the fleet that `up` has started
+    #[arg(long, value_name = "FILE")]
+    audit_key_file: Option<PathBuf>,
+    /// Time in RFC 3339 from which on a change must have its row in the audit log; by default, since
+    /// its schema has one
+    #[arg(long, value_name = "TIME")]
+    audit_since: Option<DateTime<Utc>>,
     /// Prints the report as JSON
     #[arg(long)]
     json: bool,
@@ -101,7 +111,21 @@ fn sources(args: &Args) -> Result<Sources> {
         planted: args.planted,
         grace: Duration::from_secs(args.grace.unwrap_or(default_grace)),
         settle: args.settle.map(Duration::from_secs),
+        audit_keys: audit_keys(args)?,
+        audit_since: args.audit_since,
     })
+}
+
+/// What the audit log is sealed with.
+fn audit_keys(args: &Args) -> Result<Keys> {
+    match &args.audit_key_file {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).context("the audit keys cannot be read")?;
+            Ok(Keys::new(text.lines()))
+        }
+        None if args.mysql.is_none() => Keys::of_development(&Layout::discover()?),
+        None => Ok(Keys::default()),
+    }
 }
 
 /// The ledger that the arguments name.

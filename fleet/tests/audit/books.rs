@@ -86,6 +86,13 @@ impl Books {
         schema::remove(&self.admin, &self.schemas).await
     }
 
+    /// Address of a schema under its own account.
+    pub(crate) fn url(&self, schema: &str) -> Result<String> {
+        let name = self.name(schema);
+        let found = self.schemas.iter().find(|known| known.name == name);
+        found.context("no such schema")?.url(&self.admin)
+    }
+
     /// The name of a schema, which is also that of its account.
     pub(crate) fn name(&self, schema: &str) -> String {
         format!("{}{schema}", self.prefix)
@@ -141,7 +148,9 @@ DELETE FROM {p}.payments; DELETE FROM {p}.payment_history; DELETE FROM {p}.refun
 DELETE FROM {p}.ledger_entries; DELETE FROM {p}.provider_charges; DELETE FROM {p}.outbox;
 DELETE FROM {n}.notifications; DELETE FROM {n}.recipients; DELETE FROM {n}.muted;
 DELETE FROM {n}.dead_letters; DELETE FROM {a}.refresh_tokens; DELETE FROM {a}.sessions;
-DELETE FROM {u}.user_roles; DELETE FROM {u}.users;
+DELETE FROM {u}.user_roles; DELETE FROM {u}.users; DELETE FROM {a}.signing_keys;
+DELETE FROM {u}.audit_log; DELETE FROM {a}.audit_log; DELETE FROM {o}.audit_log;
+DELETE FROM {p}.audit_log; DELETE FROM {n}.audit_log;
 DROP TABLE IF EXISTS {o}.numbers; DROP TABLE IF EXISTS {o}.lives";
 
 const FILL: &str = include_str!("books.sql");

@@ -64,6 +64,7 @@ INSERT INTO {u}.users (id, email, email_normalized, display_name, locale, status
 SELECT UNHEX(CONCAT('03', LPAD(HEX(n), 30, '0'))), CONCAT('c', n, '@example.com'),
     CONCAT('c', n, '@example.com'), 'Customer', 'en', 'ACTIVE', 'x', 1, 1, @base, @base
 FROM {o}.numbers WHERE n < GREATEST({orders} DIV 10, 1);
+INSERT INTO {u}.user_roles (user_id, role) SELECT id, 'customer' FROM {u}.users;
 INSERT INTO {n}.recipients (user_id, locale, version) SELECT id, locale, version FROM {u}.users;
 INSERT INTO {a}.sessions (id, user_id, session_epoch, status, user_agent, client_address, version,
     created_at, last_used_at, expires_at)
@@ -148,3 +149,37 @@ SELECT UNHEX(CONCAT('06', LPAD(HEX(h.version), 2, '0'), SUBSTR(HEX(h.order_id), 
     {uuid:h.order_id}, ':',
     h.version), h.order_id, 'Your order', '', h.occurred_at
 FROM {o}.order_history h JOIN {o}.orders o ON o.id = h.order_id;
+
+-- What the audit log says of all that. Its seals are no seals: nobody can make one in SQL.
+INSERT INTO {u}.audit_log (id, object, seq, action, service, actor, user_id, after_state,
+    occurred_at, key_id, seal)
+SELECT UNHEX(CONCAT('0A', SUBSTR(HEX(id), 3))), CONCAT('user:', {uuid:id}), 1, 'user.registered',
+    'user-service', 'system:test', id, JSON_OBJECT('version', version, 'status', status, 'roles',
+    'customer'), @base, x'00000000', UNHEX(SHA2(id, 256)) FROM {u}.users;
+INSERT INTO {o}.audit_log (id, object, seq, action, service, actor, after_state, occurred_at,
+    key_id, seal)
+SELECT x'0B', CONCAT('product:', sku), 1, 'product.created', 'order-service', 'system:test',
+    JSON_OBJECT('name', name, 'unit_price', unit_price, 'currency', currency, 'stock', stock,
+    'version', version), @base, x'00000000', UNHEX(SHA2(sku, 256)) FROM {o}.products;
+INSERT INTO {o}.audit_log (id, object, seq, action, service, actor, user_id, after_state,
+    occurred_at, key_id, prev_seal, seal)
+SELECT UNHEX(CONCAT('0C', LPAD(HEX(h.version), 2, '0'), SUBSTR(HEX(h.order_id), 5))),
+    CONCAT('order:', {uuid:h.order_id}), h.version, CONCAT('order.', LOWER(h.to_status)),
+    'order-service', h.actor, o.user_id, JSON_OBJECT('version', h.version, 'status', h.to_status,
+    'total', o.total, 'currency', o.currency, 'refund_id', IF(h.version > 2, {uuid:r.id}, NULL)),
+    h.occurred_at, x'00000000',
+    IF(h.version = 1, NULL, UNHEX(SHA2(CONCAT(HEX(h.order_id), h.version - 1), 256))),
+    UNHEX(SHA2(CONCAT(HEX(h.order_id), h.version), 256))
+FROM {o}.order_history h JOIN {o}.orders o ON o.id = h.order_id
+LEFT JOIN {o}.refunds r ON r.order_id = o.id;
+INSERT INTO {p}.audit_log (id, object, seq, action, service, actor, user_id, after_state,
+    occurred_at, key_id, prev_seal, seal)
+SELECT UNHEX(CONCAT('0D', LPAD(HEX(h.version), 2, '0'), SUBSTR(HEX(h.payment_id), 5))),
+    CONCAT('payment:', {uuid:h.payment_id}), h.version, CONCAT('payment.', LOWER(h.to_status)),
+    'payment-service', 'system:test', p.user_id, JSON_OBJECT('version', h.version, 'status',
+    h.to_status, 'amount', p.amount, 'currency', p.currency, 'refund_status', r.status), h.at,
+    x'00000000',
+    IF(h.version = 1, NULL, UNHEX(SHA2(CONCAT(HEX(h.payment_id), h.version - 1), 256))),
+    UNHEX(SHA2(CONCAT(HEX(h.payment_id), h.version), 256))
+FROM {p}.payment_history h JOIN {p}.payments p ON p.id = h.payment_id
+LEFT JOIN {p}.refunds r ON r.payment_id = p.id;

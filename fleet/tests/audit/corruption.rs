@@ -9,9 +9,10 @@ const ORDERS: (&str, u32) = (include_str!("corruption/orders.sql"), 10);
 const PAYMENTS: (&str, u32) = (include_str!("corruption/payments.sql"), 10);
 const MONEY: (&str, u32) = (include_str!("corruption/money.sql"), 10);
 const EVENTS: (&str, u32) = (include_str!("corruption/events.sql"), 20);
+const LOG: (&str, u32) = (include_str!("corruption/log.sql"), 20);
 
 /// In all files; a head that is not recognised would be one less.
-const CORRUPTIONS: usize = 87;
+const CORRUPTIONS: usize = 115;
 
 /// What stands before the head of a corruption.
 const HEAD: &str = "\n-- ! ";
@@ -75,7 +76,7 @@ fn known_id(name: &str) -> Option<String> {
 
 #[test]
 fn every_question_has_a_corruption_that_it_finds() {
-    let files = [ORDERS, PAYMENTS, MONEY, EVENTS];
+    let files = [ORDERS, PAYMENTS, MONEY, EVENTS, LOG];
     let corruptions: Vec<Corruption> =
         files.iter().flat_map(|(text, _)| Corruption::list(text)).collect();
     assert_eq!(corruptions.len(), CORRUPTIONS);
@@ -83,6 +84,9 @@ fn every_question_has_a_corruption_that_it_finds() {
         let found = corruptions.iter().find(|corruption| corruption.check == check.name);
         let found = found.unwrap_or_else(|| panic!("nothing breaks {}", check.name));
         assert_eq!(found.invariant, check.invariant.to_string(), "{}", check.name);
+    }
+    for name in fleet::audit::checks::of_log() {
+        assert!(corruptions.iter().any(|corruption| corruption.check == name), "{name}");
     }
 }
 
@@ -132,6 +136,12 @@ async fn broken_events_and_accounts_are_named() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs MySQL: cargo ehub test"]
+async fn broken_audit_logs_are_named() -> Result<()> {
+    all_are_named(LOG).await
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
 async fn rights_on_another_schema_are_named() -> Result<()> {
     let mut books = Books::filled(10).await?;
     let (notify, order) = (books.name("notify"), books.name("order"));
@@ -153,7 +163,11 @@ const SURPLUS: &str = "
         ('surplus:{payment:6}', 1, {#payment:6}, 'provider_clearing', 1000, 'CNY', '2026-01-01'),
         ('surplus:{payment:6}', 2, {#payment:6}, 'surplus_captures', -1000, 'CNY', '2026-01-01'),
         ('refund:{payment:6}', 1, {#payment:6}, 'surplus_captures', 1000, 'CNY', '2026-01-01'),
-        ('refund:{payment:6}', 2, {#payment:6}, 'provider_clearing', -1000, 'CNY', '2026-01-01')";
+        ('refund:{payment:6}', 2, {#payment:6}, 'provider_clearing', -1000, 'CNY', '2026-01-01');
+    INSERT INTO {p}.audit_log (id, object, seq, action, service, actor, after_state, occurred_at,
+        key_id, prev_seal, seal) SELECT x'FF', object, 3, 'payment.surplus_refunded', service, actor,
+        JSON_SET(after_state, '$.refund_status', 'SUCCEEDED'), occurred_at, key_id, seal, x'FF'
+        FROM {p}.audit_log WHERE object = 'payment:{payment:6}' AND seq = 2";
 
 #[tokio::test]
 #[ignore = "needs MySQL: cargo ehub test"]

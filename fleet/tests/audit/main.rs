@@ -7,4 +7,5 @@ mod clean;
 mod clients;
 mod corruption;
 mod graph;
+mod log;
 mod volume;

@@ -9,6 +9,7 @@ mod chain;
 mod events;
 mod history;
 mod keys;
+mod log;
 mod money;
 mod orders;
 mod payments;
@@ -26,6 +27,11 @@ pub const ALL: &[&[Check]] =
 /// What every event has to come to: as long as one of these finds something, events are under way.
 const EFFECTS: [&str; 3] =
     ["transition_not_told", "payment_event_not_applied", "user_not_welcomed"];
+
+/// The questions about the audit log that need no key.
+pub fn of_log() -> impl Iterator<Item = &'static str> {
+    log::names()
+}
 
 /// The questions whose answers become fewer by themselves while events are under way.
 pub(super) fn effects() -> impl Iterator<Item = &'static Check> {
@@ -54,6 +60,7 @@ pub(super) async fn run(snapshot: &mut Snapshot, report: &mut Report) -> Result<
     history::check(snapshot, report).await?;
     keys::check_unique_keys(snapshot, report).await?;
     chain::check(snapshot, report).await?;
+    log::check(snapshot, report).await?;
     stock::check(snapshot, report).await?;
     tell_of_the_unfinished(snapshot, report).await
 }

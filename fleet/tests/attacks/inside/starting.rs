@@ -82,6 +82,11 @@ fn secrets() -> impl Iterator<Item = (&'static str, &'static str)> {
         ("order-service", "PAGING__SECRET"),
         ("payment-service", "CALLBACK__KEYS"),
         ("notify-service", "PAGING__SECRET"),
+        ("user-service", "AUDIT__KEY"),
+        ("auth-service", "AUDIT__KEY"),
+        ("order-service", "AUDIT__KEY"),
+        ("payment-service", "AUDIT__KEY"),
+        ("notify-service", "AUDIT__KEY"),
     ]
     .into_iter()
 }
