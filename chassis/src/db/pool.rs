@@ -116,13 +116,20 @@ impl Pool {
         self.limit()?.bound(statement).await.flatten()
     }
 
-    /// Borrows a connection, bounded by the acquire timeout.
-    pub(super) async fn lease(&self) -> Result<Lease, sqlx::Error> {
-        Ok(Lease::new(self.inner.acquire().await?, self.statement_timeout))
+    /// Borrows a connection, within the acquire timeout and the call's deadline, and says how long
+    /// what runs on it may take. That is counted when the connection is there: waiting for it takes
+    /// time, and no statement may be sent when none is left.
+    pub(super) async fn lease(&self) -> Result<(Lease, Limit), sqlx::Error> {
+        self.limit()?;
+        let patience = context::remaining().unwrap_or(Duration::MAX);
+        let acquired = tokio::time::timeout(patience, self.inner.acquire()).await;
+        let connection = acquired.map_err(|_| deadline_exceeded()).flatten()?;
+        let limit = self.limit()?;
+        Ok((Lease::new(connection, self.statement_timeout), limit))
     }
 
     /// How long what starts now may take: the timeout, or less if the call's deadline is nearer.
-    pub(super) fn limit(&self) -> Result<Limit, sqlx::Error> {
+    fn limit(&self) -> Result<Limit, sqlx::Error> {
         Limit::new(self.statement_timeout, context::remaining())
     }
 }
@@ -165,8 +172,7 @@ impl<'p> Executor<'p> for &'_ Pool {
     {
         let pool = self.clone();
         let steps = async move {
-            let limit = pool.limit()?;
-            let mut lease = pool.lease().await?;
+            let (mut lease, limit) = pool.lease().await?;
             let answer = limit.bound(lease.fetch_many(query).try_collect::<Vec<_>>()).await;
             lease.settle(answer.flatten())
         };
@@ -186,8 +192,7 @@ impl<'p> Executor<'p> for &'_ Pool {
     {
         let pool = self.clone();
         Box::pin(async move {
-            let limit = pool.limit()?;
-            let mut lease = pool.lease().await?;
+            let (mut lease, limit) = pool.lease().await?;
             let answer = limit.bound(lease.fetch_optional(query)).await;
             lease.settle(answer.flatten())
         })
@@ -203,8 +208,7 @@ impl<'p> Executor<'p> for &'_ Pool {
     {
         let pool = self.clone();
         Box::pin(async move {
-            let limit = pool.limit()?;
-            let mut lease = pool.lease().await?;
+            let (mut lease, limit) = pool.lease().await?;
             let answer = limit.bound(lease.prepare_with(sql, parameters)).await;
             lease.settle(answer.flatten())
         })
@@ -216,8 +220,7 @@ impl<'p> Executor<'p> for &'_ Pool {
     {
         let pool = self.clone();
         Box::pin(async move {
-            let limit = pool.limit()?;
-            let mut lease = pool.lease().await?;
+            let (mut lease, limit) = pool.lease().await?;
             let answer = limit.bound(lease.describe(sql)).await;
             lease.settle(answer.flatten())
         })

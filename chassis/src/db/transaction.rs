@@ -11,7 +11,7 @@ use sqlx::mysql::MySqlConnection;
 
 use super::error::{DbError, is_conflict, spoils_connection};
 use super::lease::Lease;
-use super::pool::Pool;
+use super::pool::{Limit, Pool};
 use crate::grpc::context;
 
 /// How often a transaction that lost against another one is repeated.
@@ -52,7 +52,7 @@ impl DerefMut for Tx<'_> {
 /// - An error from `work` rolls back and is returned as it is.
 /// - A deadlock or lock wait timeout, found anywhere in the error's sources, repeats `work` up to
 ///   three times; so `work` must have no effect outside the transaction.
-/// - The call's deadline is checked before BEGIN and before COMMIT.
+/// - The call's deadline is checked before BEGIN, once the connection is there, and before COMMIT.
 /// - One attempt, from BEGIN to COMMIT's answer, takes at most the statement timeout.
 /// - When the answer to COMMIT is lost, or does not come before the deadline, the outcome is
 ///   unknown, and that is reported as [`DbError::Unavailable`]: the caller finds out by asking
@@ -83,8 +83,7 @@ where
     F: for<'c> FnOnce(&'c mut Tx<'e>) -> BoxFuture<'c, Result<T, E>>,
     E: Error + From<DbError> + 'static,
 {
-    let limit = pool.limit().map_err(DbError::from)?;
-    let mut tx = open(pool).await?;
+    let (mut tx, limit) = open(pool).await?;
     let outcome = limit.bound(work(&mut tx)).await;
     tx.lease.settle(outcome.map_err(DbError::from)?)
 }
@@ -94,15 +93,15 @@ where
     F: for<'c> FnMut(&'c mut Tx<'e>) -> BoxFuture<'c, Result<T, E>>,
     E: Error + From<DbError> + 'static,
 {
-    let limit = pool.limit().map_err(DbError::from)?;
-    let mut tx = open(pool).await?;
+    let (mut tx, limit) = open(pool).await?;
     let outcome = limit.bound(in_transaction(&mut tx, work)).await;
     let classify = if tx.committing { DbError::of_commit } else { DbError::from };
     tx.lease.settle(outcome.map_err(classify)?)
 }
 
-async fn open<'e>(pool: &Pool) -> Result<Tx<'e>, DbError> {
-    Ok(Tx { lease: pool.lease().await?, committing: false, borrowed: PhantomData })
+async fn open<'e>(pool: &Pool) -> Result<(Tx<'e>, Limit), DbError> {
+    let (lease, limit) = pool.lease().await?;
+    Ok((Tx { lease, committing: false, borrowed: PhantomData }, limit))
 }
 
 async fn in_transaction<'e, T, E, F>(tx: &mut Tx<'e>, work: &mut F) -> Result<T, E>

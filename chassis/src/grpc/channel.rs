@@ -1,7 +1,8 @@
 //! The client side of a call to another service.
 //!
 //! Per call: choose an instance, bound the time, pass the context on, measure. Nothing here waits
-//! for the registry and nothing is retried, but a retry is told where it has failed.
+//! for the registry, and no call is sent twice, but a retry is told where it has failed. What could
+//! not be sent at all, because the instance has just gone, is sent to another one.
 
 use std::fmt;
 use std::future::Future;
@@ -10,21 +11,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response, header};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
-use tonic::transport::{Channel as Connection, Endpoint as Transport};
+use tonic::transport::Channel as Connection;
 use tonic::{Code, Status, TimeoutExpired};
 use tower::ServiceExt;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use super::connect::Connector;
+use super::connect::{Connector, connect, could_not_connect};
 use super::context::{self, CallContext};
 use super::metrics::{Methods, Side, code_in, code_name};
 use super::picker::{Ejection, Lease, Picker};
 use super::reply::ReplyBody;
+use super::unsent::Unsent;
 use super::{RetryBudget, propagation, retry, split_path, timeout};
 use crate::config::UpstreamConfig;
 use crate::discovery::Endpoint;
@@ -33,17 +36,6 @@ use crate::identity::Identity;
 
 /// The header that carries the request id from the edge.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// How often an idle connection is probed. A silent peer (powered off, partitioned) is noticed
-/// after this and [`KEEPALIVE_TIMEOUT`].
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-
-/// How long a probe may stay unanswered.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Headers and trailers of an answer in bytes. A larger answer ends the connection for all calls on
-/// it; ours stay below a quarter of this, and the default is just that quarter.
-const HEADERS_BYTES_MAX: u32 = 64 * 1024;
 
 /// A channel to every instance of one service; cheap to clone.
 #[derive(Clone)]
@@ -154,18 +146,58 @@ impl Inner {
             return Err(deadline_status());
         }
         let deadline = Instant::now() + budget;
+        write_headers(request.headers_mut(), context);
         let lease = self.picker.pick(&retry::tried()).ok_or_else(|| self.no_endpoint())?;
+        let (head, body) = request.into_parts();
+        let failure = match self.send_to(lease, (head.clone(), body), deadline).await {
+            Ok(response) => return Ok(response),
+            Err(failure) => failure,
+        };
+        let Some((lease, body)) = self.second_choice(&failure).zip(failure.unsent) else {
+            return Err(failure.status);
+        };
+        metrics::counter!("eh_grpc_calls_sent_elsewhere_total").increment(1);
+        self.send_to(lease, (head, body), deadline).await.map_err(|failure| failure.status)
+    }
+
+    /// Sends the call to one instance.
+    async fn send_to(
+        &self,
+        lease: Lease<Connection>,
+        (mut head, body): (Parts, Body),
+        deadline: Instant,
+    ) -> Result<Response<Body>, Failure> {
         Span::current().record("server.address", lease.endpoint().host.as_str());
         Span::current().record("server.port", lease.endpoint().port);
-        write_headers(request.headers_mut(), context, budget);
+        let budget = deadline.saturating_duration_since(Instant::now());
+        head.headers.insert(timeout::GRPC_TIMEOUT, timeout::write(budget));
+        let (body, unsent) = Unsent::watch(body);
         let connection = lease.connection().clone();
-        let outcome = match timeout_at(deadline, connection.oneshot(request)).await {
+        let sent = connection.oneshot(Request::from_parts(head, body));
+        let outcome = match timeout_at(deadline, sent).await {
             Ok(outcome) => outcome.map_err(transport_status),
             Err(_elapsed) => Err(deadline_status()),
         };
         self.judge(&lease, &outcome, budget);
-        outcome
-            .map(|response| response.map(|body| Body::new(ReplyBody::new(body, deadline, lease))))
+        match outcome {
+            Ok(response) => {
+                Ok(response.map(|body| Body::new(ReplyBody::new(body, deadline, lease))))
+            }
+            Err(status) => Err(Failure { status, lease, unsent: unsent.take() }),
+        }
+    }
+
+    /// Who gets a call that was not sent: another instance, or the same one if it had only ended the
+    /// connection, which an orderly server does after telling so.
+    fn second_choice(&self, failure: &Failure) -> Option<Lease<Connection>> {
+        if failure.unsent.is_none() || failure.status.code() != Code::Unavailable {
+            return None;
+        }
+        let first = failure.lease.endpoint();
+        let mut tried = retry::tried();
+        tried.push(first.clone());
+        let lease = self.picker.pick(&tried)?;
+        (lease.endpoint() != first || !could_not_connect(&failure.status)).then_some(lease)
     }
 
     /// The shortest of our own bound, the caller's remaining time and the call's own timeout.
@@ -202,28 +234,15 @@ impl Inner {
 
 type Outcome = Result<Response<Body>, Status>;
 
-/// Connects on first use: an instance that is down must not hold up the set it belongs to.
-fn connect(endpoint: &Endpoint, connect_timeout: Duration, connector: &Connector) -> Connection {
-    // The connector decides on TLS; a scheme of https would make the transport look for its own.
-    let transport = match Transport::from_shared(format!("http://{endpoint}")) {
-        Ok(transport) => transport,
-        Err(error) => {
-            // Calls then fail as for any address where nobody listens; port 0 never connects.
-            tracing::warn!(%endpoint, %error, "endpoint is not a valid address");
-            Transport::from_static("http://127.0.0.1:0")
-        }
-    };
-    transport
-        .connect_timeout(connect_timeout)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .http2_max_header_list_size(HEADERS_BYTES_MAX)
-        .connect_with_connector_lazy(connector.clone())
+/// A call without an answer.
+struct Failure {
+    status: Status,
+    lease: Lease<Connection>,
+    /// The body of a call of which the instance cannot have seen enough to act on it.
+    unsent: Option<Body>,
 }
 
-fn write_headers(headers: &mut HeaderMap, context: CallContext, budget: Duration) {
-    headers.insert(timeout::GRPC_TIMEOUT, timeout::write(budget));
+fn write_headers(headers: &mut HeaderMap, context: CallContext) {
     // Credentials that the call brought itself win: a worker acts under its own name.
     if let Some(authorization) = context.authorization {
         headers.entry(header::AUTHORIZATION).or_insert(authorization);
@@ -231,6 +250,7 @@ fn write_headers(headers: &mut HeaderMap, context: CallContext, budget: Duration
     if let Some(request_id) = context.request_id {
         headers.entry(REQUEST_ID).or_insert(request_id);
     }
+    retry::write_previous(headers);
     propagation::inject(headers);
 }
 

@@ -1,19 +1,34 @@
 //! Opens the connections of a channel, and makes sure that they lead to the service it wants.
 
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel as Connection, Endpoint as Transport};
+use tonic::{ConnectError, Status};
 
 use crate::discovery::Endpoint;
 use crate::identity::{self, Identity};
+
+/// How often an idle connection is probed. A silent peer (powered off, partitioned) is noticed
+/// after this and [`KEEPALIVE_TIMEOUT`].
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a probe may stay unanswered.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Headers and trailers of an answer in bytes. A larger answer ends the connection for all calls on
+/// it; ours stay below a quarter of this, and the default is just that quarter.
+const HEADERS_BYTES_MAX: u32 = 64 * 1024;
 
 /// What a channel does on connecting.
 #[derive(Clone)]
@@ -21,6 +36,36 @@ pub(super) struct Connector {
     service: &'static str,
     /// Who we are; without one, connections are plain text.
     identity: Option<Arc<Identity>>,
+}
+
+/// Connects on first use: an instance that is down must not hold up the set it belongs to.
+pub(super) fn connect(
+    endpoint: &Endpoint,
+    connect_timeout: Duration,
+    connector: &Connector,
+) -> Connection {
+    // The connector decides on TLS; a scheme of https would make the transport look for its own.
+    let transport = match Transport::from_shared(format!("http://{endpoint}")) {
+        Ok(transport) => transport,
+        Err(error) => {
+            // Calls then fail as for any address where nobody listens; port 0 never connects.
+            tracing::warn!(%endpoint, %error, "endpoint is not a valid address");
+            Transport::from_static("http://127.0.0.1:0")
+        }
+    };
+    transport
+        .connect_timeout(connect_timeout)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .http2_max_header_list_size(HEADERS_BYTES_MAX)
+        .connect_with_connector_lazy(connector.clone())
+}
+
+/// Whether a call failed because its instance could not be reached.
+pub(super) fn could_not_connect(status: &Status) -> bool {
+    let first: Option<&(dyn Error + 'static)> = status.source();
+    std::iter::successors(first, |error| error.source()).any(<dyn Error>::is::<ConnectError>)
 }
 
 /// A stream, whichever it is.

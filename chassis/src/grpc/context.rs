@@ -28,6 +28,8 @@ pub struct CallContext {
     pub authorization: Option<HeaderValue>,
     /// The request id given by the edge.
     pub request_id: Option<HeaderValue>,
+    /// How often the call, or one that it is a part of, was tried before.
+    pub previous_attempts: u32,
 }
 
 impl CallContext {
@@ -76,6 +78,11 @@ pub fn caller() -> Option<Caller> {
 pub fn remaining() -> Option<Duration> {
     let deadline = CURRENT.try_with(|context| context.deadline).ok().flatten()?;
     Some(deadline.saturating_duration_since(Instant::now()))
+}
+
+/// Returns how often the call that is being served was tried before; zero outside any call.
+pub(super) fn previous_attempts() -> u32 {
+    CURRENT.try_with(|context| context.previous_attempts).unwrap_or_default()
 }
 
 /// Refuses to go on once the caller has stopped waiting; to be asked before each write.

@@ -23,6 +23,7 @@ mod reply;
 mod retry;
 mod timeout;
 mod timestamp;
+mod unsent;
 
 pub use callers::{Callers, Line};
 pub use channel::Channel;

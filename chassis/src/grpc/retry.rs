@@ -2,12 +2,17 @@
 //!
 //! A retry goes to another instance if there is one: an instance that has just died answers at
 //! once, so that it has the fewest calls in flight and would be chosen again.
+//!
+//! A retry is paid for once, wherever in a chain of calls it is made: it travels as one
+//! (`grpc-previous-rpc-attempts`), and whoever serves it pays for the calls it makes in turn. So the
+//! service at the end of the chain sees no more of them than the service at its beginning.
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::{Code, Status};
 
 use super::context;
@@ -16,9 +21,21 @@ use crate::discovery::Endpoint;
 use crate::error::{RemoteError, codes};
 
 tokio::task_local! {
-    /// The instances at which the operation that is being retried has failed.
-    static TRIED: RefCell<Vec<Endpoint>>;
+    /// The operation that is being retried.
+    static OPERATION: RefCell<Operation>;
 }
+
+/// What later attempts at an operation have to know of the earlier ones.
+#[derive(Default)]
+struct Operation {
+    /// The instances at which it has failed.
+    tried: Vec<Endpoint>,
+    /// How often it has failed.
+    failures: u32,
+}
+
+/// The header by which a call says how often it was tried before (gRPC's own, see its retry design).
+const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 
 /// The pause before the first retry; it doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -27,53 +44,77 @@ const PAUSE: Duration = Duration::from_millis(25);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// A budget is counted in thousandths of a retry.
-const RETRY: u64 = 1000;
+const RETRY: i64 = 1000;
 
 /// How many retries a budget saves up.
-const RETRIES_MAX: u64 = 10;
+const RETRIES_MAX: i64 = 10;
+
+/// How many retries of others a budget is made to pay for in advance. Callers whose budgets allow the
+/// same share stay far below; others must not keep it empty for ever.
+const DEBT_MAX: i64 = 100;
 
 /// A token bucket that calls fill and retries empty.
 ///
 /// Each call adds `ratio` of a retry, so that over any longer time retries stay below that share
-/// of the calls, whatever fails: an upstream that is down sees at most `1 + ratio` of the load.
+/// of the calls, whatever fails: an upstream that is down sees at most `1 + ratio` of the load. A
+/// call that is made for a caller's retry adds nothing and costs one: it is a retry itself.
 #[derive(Debug)]
 pub struct RetryBudget {
-    balance: AtomicU64,
-    deposit: u64,
+    balance: AtomicI64,
+    deposit: i64,
 }
 
 impl RetryBudget {
     /// Returns a full budget that allows `ratio` retries per call, between 0 and 1.
     pub fn new(ratio: f64) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the ratio is clamped to 0..=1 first"
-        )]
-        let deposit = (ratio.clamp(0.0, 1.0) * 1000.0) as u64;
-        Self { balance: AtomicU64::new(RETRIES_MAX * RETRY), deposit }
+        #[expect(clippy::cast_possible_truncation, reason = "the ratio is clamped to 0..=1 first")]
+        let deposit = (ratio.clamp(0.0, 1.0) * 1000.0) as i64;
+        Self { balance: AtomicI64::new(RETRIES_MAX * RETRY), deposit }
     }
 
-    fn deposit(&self) {
-        let add = |balance: u64| Some((balance + self.deposit).min(RETRIES_MAX * RETRY));
+    /// Enters a call, which is a retry if its caller tried before.
+    fn enter(&self, previous_attempts: u32) {
+        let change = if previous_attempts == 0 { self.deposit } else { -RETRY };
+        let bounds = (-DEBT_MAX * RETRY, RETRIES_MAX * RETRY);
+        let add = |balance: i64| Some((balance + change).clamp(bounds.0, bounds.1));
         let _always_updates = self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
     fn try_withdraw(&self) -> bool {
-        let take = |balance: u64| balance.checked_sub(RETRY);
+        let take = |balance: i64| (balance >= RETRY).then(|| balance - RETRY);
         self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 }
 
 /// The instances that the current attempt should leave out; none outside a retried operation.
 pub(super) fn tried() -> Vec<Endpoint> {
-    TRIED.try_with(|tried| tried.borrow().clone()).unwrap_or_default()
+    OPERATION.try_with(|operation| operation.borrow().tried.clone()).unwrap_or_default()
+}
+
+/// How often a call that is made now was tried before, by us or for the caller that we serve.
+fn previous_attempts() -> u32 {
+    let here = OPERATION.try_with(|operation| operation.borrow().failures).unwrap_or_default();
+    here.saturating_add(context::previous_attempts())
+}
+
+/// Marks a retry as one.
+pub(super) fn write_previous(headers: &mut HeaderMap) {
+    let attempts = previous_attempts();
+    if attempts > 0 {
+        headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(attempts));
+    }
+}
+
+/// Reads how often a call was tried before; what is no number counts as never.
+pub(super) fn read_previous(headers: &HeaderMap) -> u32 {
+    let value = headers.get(PREVIOUS_ATTEMPTS).and_then(|value| value.to_str().ok());
+    value.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// Makes later attempts at the current operation leave out this instance.
 pub(super) fn avoid(endpoint: &Endpoint) {
     // Outside a retried operation there are no later attempts.
-    let _ = TRIED.try_with(|tried| tried.borrow_mut().push(endpoint.clone()));
+    let _ = OPERATION.try_with(|operation| operation.borrow_mut().tried.push(endpoint.clone()));
 }
 
 /// Calls `operation` up to `attempts` times while it answers UNAVAILABLE.
@@ -92,8 +133,8 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, Status>>,
 {
-    budget.deposit();
-    TRIED.scope(RefCell::default(), repeat(budget, attempts, operation)).await
+    budget.enter(context::previous_attempts());
+    OPERATION.scope(RefCell::default(), repeat(budget, attempts, operation)).await
 }
 
 async fn repeat<T, F, Fut>(
@@ -119,6 +160,7 @@ where
         }
         tracing::debug!(attempt, error = status.message(), "retrying an idempotent call");
         tokio::time::sleep(pause).await;
+        OPERATION.with(|operation| operation.borrow_mut().failures = attempt);
         attempt += 1;
         unknown = Some(status);
     }
@@ -174,6 +216,43 @@ mod tests {
         }
         let retries = attempts - 1000;
         assert!((100..=111).contains(&retries), "{retries} retries for 1000 calls");
+    }
+
+    /// What the last of two services in a row sees when both repeat their calls.
+    #[tokio::test(start_paused = true)]
+    async fn retries_of_two_layers_are_no_more_than_those_of_one() {
+        let (first, second) = (RetryBudget::new(0.1), RetryBudget::new(0.1));
+        let seen = Cell::new(0);
+        let at_the_end = || {
+            seen.set(seen.get() + 1);
+            async { Err::<(), _>(Status::unavailable("down")) }
+        };
+        let in_between = || {
+            let mut headers = HeaderMap::new();
+            write_previous(&mut headers);
+            let served = context::CallContext {
+                previous_attempts: read_previous(&headers),
+                ..context::CallContext::default()
+            };
+            context::scope(served, retry_idempotent(&second, 2, at_the_end))
+        };
+        for _ in 0..1000 {
+            retry_idempotent(&first, 2, in_between).await.unwrap_err();
+        }
+        let (share, saved) = (100, 2 * 10);
+        assert!((1000..=1000 + share + saved).contains(&seen.get()), "{} calls", seen.get());
+    }
+
+    #[test]
+    fn a_retry_travels_as_one() {
+        let mut headers = HeaderMap::new();
+        write_previous(&mut headers);
+        assert!(headers.is_empty(), "a first attempt says nothing");
+        assert_eq!(read_previous(&headers), 0);
+        for (text, attempts) in [("1", 1), ("2", 2), ("-1", 0), ("x", 0), ("", 0)] {
+            headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from_static(text));
+            assert_eq!(read_previous(&headers), attempts, "{text}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -238,6 +238,71 @@ async fn a_killed_instance_costs_no_idempotent_call() {
     }
 }
 
+/// Nobody listens there.
+fn nowhere() -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    Endpoint::new("127.0.0.1", listener.local_addr().unwrap().port())
+}
+
+#[tokio::test]
+async fn a_call_that_could_not_be_sent_goes_to_another_instance_without_a_retry() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let app = GrpcApp::new(Echo::routes(move |request| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move { Ok(request.into_inner()) }
+    }));
+    let server = Server::start(app, ServerConfig::default()).await;
+    let config = UpstreamConfig { eject_after_failures: 1_000, ..UpstreamConfig::default() };
+    let channel = channel(&[nowhere(), server.endpoint()], &config);
+    for _ in 0..32 {
+        assert_eq!(say(&channel, text("once")).await.unwrap(), "once");
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 32);
+}
+
+#[tokio::test]
+async fn an_answer_is_not_asked_for_again() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let app = GrpcApp::new(Echo::routes(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Err(Status::unavailable("not now")) }
+    }));
+    let (channel, _server) = serve(app).await;
+    assert_eq!(say(&channel, text("")).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+/// Three services in a row, of which the first two repeat their calls and the last one is down.
+#[tokio::test]
+async fn the_last_service_of_a_chain_sees_a_tenth_more_calls_at_most() {
+    const CALLS: usize = 300;
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = seen.clone();
+    let (last, _last_server) = serve(GrpcApp::new(Echo::routes(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Err(Status::unavailable("down")) }
+    })))
+    .await;
+    let (first, _server) = serve(GrpcApp::new(Echo::routes(move |_| {
+        let last = last.clone();
+        async move {
+            let call = || say(&last, text(""));
+            retry_idempotent(last.retry_budget(), last.retry_attempts(), call).await
+        }
+    })))
+    .await;
+    let call = || say(&first, text(""));
+    let asked = (0..CALLS).map(|_| retry_idempotent(first.retry_budget(), 2, call));
+    for answer in futures::future::join_all(asked).await {
+        assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+    }
+    let (share, saved) = (CALLS / 10, 2 * 10);
+    let seen = seen.load(Ordering::SeqCst);
+    assert!((CALLS..=CALLS + share + saved).contains(&seen), "{seen} of {CALLS} calls");
+}
+
 #[tokio::test]
 async fn a_drain_finishes_the_calls_that_run() {
     let gate = Arc::new(Semaphore::new(0));

@@ -12,7 +12,7 @@ use chassis::grpc::context::{self, CallContext};
 use chassis::testing::mysql::TestDatabase;
 use sqlx::migrate::Migrator;
 use sqlx::mysql::MySqlConnection;
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Notify};
 
 use crate::proxy::{Mode, Proxy};
 
@@ -152,6 +152,51 @@ async fn nothing_is_begun_after_the_deadline() {
     })
     .await;
     assert_eq!(balance(&pool, 1).await, 100);
+    database.finish().await;
+}
+
+/// Waiting for a connection takes time too: whoever gets one late must not use it.
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn nothing_is_sent_on_a_connection_that_came_after_the_deadline() {
+    let database = TestDatabase::create(&MIGRATIONS).await;
+    let config = DatabaseConfig {
+        max_connections: 1,
+        acquire_timeout_ms: 30_000,
+        statement_timeout_ms: 30_000,
+        ..database.config()
+    };
+    let pool = db::connect(&config).unwrap();
+    let (entered, release) = (Notify::new(), Notify::new());
+    let holding = db::transaction(&pool, |_| {
+        Box::pin(async {
+            entered.notify_one();
+            release.notified().await;
+            Ok::<_, DbError>(())
+        })
+    });
+    let late = async {
+        entered.notified().await;
+        let context = CallContext::with_timeout(Duration::from_millis(50));
+        context::scope(context, async {
+            let write = sqlx::query("UPDATE accounts SET balance = 0").execute(&pool);
+            let transfer = MySqlBank::new(pool.clone(), None);
+            let outlasts = async {
+                while context::check_deadline().is_ok() {
+                    tokio::task::yield_now().await;
+                }
+                release.notify_one();
+            };
+            let (write, transfer, ()) =
+                tokio::join!(write, transfer.transfer(1, 2, &[1]), outlasts);
+            (DbError::from(write.unwrap_err()).kind(), transfer.unwrap_err().kind())
+        })
+        .await
+    };
+    let (held, refused) = tokio::join!(holding, late);
+    held.unwrap();
+    assert_eq!(refused, (Kind::DeadlineExceeded, Kind::DeadlineExceeded));
+    assert_eq!((balance(&pool, 1).await, balance(&pool, 2).await), (100, 100));
     database.finish().await;
 }
 

@@ -100,8 +100,8 @@ impl Guard {
         }
         let mut context = CallContext {
             deadline: Some(deadline),
-            authorization: None,
             request_id: request.headers().get(REQUEST_ID).cloned(),
+            ..CallContext::default()
         };
         match identity {
             Identity::Known { caller, token } => {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Around, Next, refuse};
 use crate::grpc::channel::REQUEST_ID;
 use crate::grpc::context::{self, CallContext, DeadlineExceeded};
-use crate::grpc::timeout;
+use crate::grpc::{retry, timeout};
 
 /// How much earlier than the caller's timeout a call ends. The transport reads the same header
 /// and would answer CANCELLED, which tells the caller nothing; this layer has to be first.
@@ -38,6 +38,7 @@ impl Deadline {
         CallContext {
             authorization,
             request_id: headers.get(REQUEST_ID).cloned(),
+            previous_attempts: retry::read_previous(headers),
             ..CallContext::with_timeout(timeout)
         }
     }
