@@ -102,16 +102,18 @@ pub fn router(config: &Config, parts: Parts) -> anyhow::Result<Router> {
         bodies: Bodies::new(&config.http),
         timeline_wait: config.http.timeline_wait(),
     });
-    let routes = api::table().into_iter();
-    let router = routes.fold(Router::new(), |router, route| route.mount(router, &gateway));
-    layered(router.with_state(gateway), config)
+    let routes = api::table();
+    let worth = routes.iter().filter_map(api::Route::worth).collect::<Vec<_>>();
+    let admission = Admission::new(&config.shedding, config.server.max_concurrency, worth);
+    let mount = |router, route: api::Route| route.mount(router, &gateway);
+    let router = routes.into_iter().fold(Router::new(), mount);
+    layered(router.with_state(gateway), config, admission)
 }
 
 /// The layers, the outermost first. They stand inside the router, which has matched the route
 /// already; unmatched paths and wrong methods pass through them too.
-fn layered(router: Router, config: &Config) -> anyhow::Result<Router> {
+fn layered(router: Router, config: &Config, admission: Admission) -> anyhow::Result<Router> {
     let metrics = Arc::new(RouteMetrics::new(openapi::operations()));
-    let admission = Admission::new(config.server.max_concurrency);
     let hosts = Arc::new(Hosts::parse(&config.http.allowed_hosts)?);
     let layers = ServiceBuilder::new()
         // Marks the token before anything could print the request.
@@ -133,7 +135,7 @@ fn layered(router: Router, config: &Config) -> anyhow::Result<Router> {
         .layer(from_fn_with_state(hosts, host::check))
         // Turns a panic into a refusal; inside the problems, which render it.
         .layer(CatchPanicLayer::custom(problems::panicked))
-        // Sheds what is too much for the process before any work is done for it.
+        // Sheds what is too much before any work is done for it; the route says what it is worth.
         .layer(from_fn_with_state(admission, admit))
         // Refuses by Content-Length at once, and cuts off bodies that have none.
         .layer(RequestBodyLimitLayer::new(config.http.max_body_bytes));

@@ -10,6 +10,7 @@ use chassis::config::{
 use serde::{Deserialize, Deserializer};
 
 use crate::middleware::client_address::Network;
+use crate::shedding::settings::SheddingConfig;
 
 /// Everything the gateway can be told.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,6 +49,9 @@ pub struct Config {
     /// Limits of one request.
     #[serde(default)]
     pub http: HttpConfig,
+    /// Who is refused under overload.
+    #[serde(default)]
+    pub shedding: SheddingConfig,
     /// Which web pages may call the API.
     #[serde(default)]
     pub cors: CorsConfig,
@@ -79,6 +83,7 @@ impl BaseConfig for Config {
 
     fn validate(&self, _: Profile) -> Result<(), ConfigError> {
         self.revocations.validate()?;
+        self.shedding.validate()?;
         // A call that had less time than connecting may take says nothing about the instance, and one
         // that hangs would be asked again and again.
         if self.revocations.timeout_ms < self.upstream.connect_timeout_ms {

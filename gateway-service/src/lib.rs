@@ -5,7 +5,7 @@
 //! rule and no schema, which is why it has no `service`, `repository` or `model`.
 //!
 //! Modules in reading order: [`app`] (what is connected to what, and the layer stack), [`state`]
-//! (what requests use), `api` (the route table and the handlers), [`openapi`], [`middleware`], [`limit`], [`error`], [`client`],
+//! (what requests use), `api` (the route table and the handlers), [`openapi`], [`middleware`], [`limit`], [`shedding`], [`error`], [`client`],
 //! [`config`].
 
 mod api;
@@ -17,6 +17,7 @@ pub mod limit;
 pub mod middleware;
 pub mod openapi;
 mod refusal;
+pub mod shedding;
 pub mod state;
 
 pub use app::{App, Parts};

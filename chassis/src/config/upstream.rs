@@ -20,6 +20,8 @@ pub struct UpstreamConfig {
     pub retry_attempts: u32,
     /// Share of calls that may be retries.
     pub retry_budget_ratio: f64,
+    /// Calls of one service at once; more are refused, so that a slow service holds up no others.
+    pub max_in_flight: usize,
 }
 
 impl UpstreamConfig {
@@ -48,6 +50,7 @@ impl Default for UpstreamConfig {
             eject_for_ms: 5_000,
             retry_attempts: 2,
             retry_budget_ratio: 0.1,
+            max_in_flight: 256,
         }
     }
 }

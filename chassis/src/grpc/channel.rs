@@ -13,17 +13,18 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response, header};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::transport::Channel as Connection;
-use tonic::{Code, Status, TimeoutExpired};
+use tonic::{Code, Status};
 use tower::ServiceExt;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use super::connect::{Connector, connect, could_not_connect};
+use super::connect::{Connector, connect};
 use super::context::{self, CallContext};
+use super::failure::{self, could_not_connect, deadline_status, transport_status};
 use super::metrics::{Methods, Side, code_in, code_name};
 use super::picker::{Ejection, Lease, Picker};
 use super::reply::ReplyBody;
@@ -31,7 +32,6 @@ use super::unsent::Unsent;
 use super::{RetryBudget, propagation, retry, split_path, timeout};
 use crate::config::UpstreamConfig;
 use crate::discovery::Endpoint;
-use crate::error::ServiceError;
 use crate::identity::Identity;
 
 /// The header that carries the request id from the edge.
@@ -49,6 +49,8 @@ struct Inner {
     connect_timeout: Duration,
     retry_attempts: u32,
     retry_budget: RetryBudget,
+    /// One for each call under way.
+    places: Semaphore,
     picker: Arc<Picker<Connection>>,
     methods: Methods,
 }
@@ -84,6 +86,7 @@ impl Channel {
                 connect_timeout,
                 retry_attempts: config.retry_attempts,
                 retry_budget: RetryBudget::new(config.retry_budget_ratio),
+                places: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
                 picker: Arc::new(Picker::new(endpoints, ejection, connect)),
                 methods: Methods::new(Side::Client(service)),
             }),
@@ -129,7 +132,11 @@ impl Inner {
         let path = request.uri().path();
         let method = self.methods.find(path).unwrap_or_else(|| self.methods.learn(path));
         let measure = method.begin();
-        let outcome = self.attempt(request).await;
+        // A service that is slow would else hold more and more of what others need as well.
+        let outcome = match self.places.try_acquire() {
+            Ok(_place) => self.attempt(request).await,
+            Err(_) => Err(failure::crowded(self.service)),
+        };
         let code = match &outcome {
             Ok(response) => code_in(response.headers()),
             Err(status) => status.code(),
@@ -268,32 +275,4 @@ fn client_span(peer: &'static str, path: &str) -> Span {
         server.port = Empty,
         peer.service = peer,
     )
-}
-
-/// A connection that could not be made or broke. Whether the instance saw the call is unknown,
-/// which is why only idempotent calls are retried.
-fn transport_status(error: tonic::transport::Error) -> Status {
-    if is_timeout(&error) {
-        return deadline_status();
-    }
-    tracing::debug!(error = %crate::error::Chain(&error), "call failed in transport");
-    let mut status = Status::unavailable("the connection to the instance failed");
-    status.set_source(Arc::new(error));
-    status
-}
-
-/// The transport reads `grpc-timeout` as well and may be a tick ahead of our own timer.
-fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut current = Some(error);
-    while let Some(error) = current {
-        if error.is::<TimeoutExpired>() {
-            return true;
-        }
-        current = error.source();
-    }
-    false
-}
-
-pub(super) fn deadline_status() -> Status {
-    Status::deadline_exceeded(context::DeadlineExceeded.detail())
 }

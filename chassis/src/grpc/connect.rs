@@ -1,6 +1,5 @@
 //! Opens the connections of a channel, and makes sure that they lead to the service it wants.
 
-use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -14,7 +13,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel as Connection, Endpoint as Transport};
-use tonic::{ConnectError, Status};
 
 use crate::discovery::Endpoint;
 use crate::identity::{self, Identity};
@@ -60,12 +58,6 @@ pub(super) fn connect(
         .keep_alive_while_idle(true)
         .http2_max_header_list_size(HEADERS_BYTES_MAX)
         .connect_with_connector_lazy(connector.clone())
-}
-
-/// Whether a call failed because its instance could not be reached.
-pub(super) fn could_not_connect(status: &Status) -> bool {
-    let first: Option<&(dyn Error + 'static)> = status.source();
-    std::iter::successors(first, |error| error.source()).any(<dyn Error>::is::<ConnectError>)
 }
 
 /// A stream, whichever it is.

@@ -14,6 +14,7 @@ mod accept;
 mod callers;
 mod channel;
 mod connect;
+mod failure;
 mod handshakes;
 mod health;
 mod layer;

@@ -46,7 +46,7 @@ impl hyper::body::Body for ReplyBody {
             Poll::Pending => {
                 std::task::ready!(self.deadline.as_mut().poll(cx));
                 self.lease.failed();
-                Poll::Ready(Some(Err(super::channel::deadline_status())))
+                Poll::Ready(Some(Err(super::failure::deadline_status())))
             }
             frame @ Poll::Ready(_) => frame,
         }

@@ -189,6 +189,37 @@ async fn calls_beyond_the_limit_are_refused_at_once() {
 }
 
 #[tokio::test]
+async fn a_slow_service_holds_so_many_calls_and_no_more() {
+    let (entered, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let (entered_inside, gate_inside) = (entered.clone(), gate.clone());
+    let app = GrpcApp::new(Echo::routes(move |_| {
+        entered_inside.fetch_add(1, Ordering::SeqCst);
+        let gate = gate_inside.clone();
+        async move {
+            gate.acquire().await.map(drop).map_err(|_| Status::internal("closed"))?;
+            Ok("done".to_owned())
+        }
+    }));
+    let server = Server::start(app, ServerConfig::default()).await;
+    let config = UpstreamConfig { max_in_flight: 2, ..UpstreamConfig::default() };
+    let channel = channel(&[server.endpoint()], &config);
+    let held = futures::future::join(say(&channel, text("")), say(&channel, text("")));
+    let one_too_many = async {
+        eventually("both calls inside", || async { entered.load(Ordering::SeqCst) == 2 }).await;
+        let call = || say(&channel, text(""));
+        let status = retry_idempotent(channel.retry_budget(), 5, call).await.unwrap_err();
+        gate.add_permits(3);
+        RemoteError::from_status(&status)
+    };
+    let ((one, two), refused) = tokio::join!(held, one_too_many);
+    assert_eq!((one.unwrap(), two.unwrap()), ("done".to_owned(), "done".to_owned()));
+    assert_eq!(refused.reason, "SERVICE_UNAVAILABLE");
+    assert!(refused.retry_after.is_some());
+    assert_eq!(say(&channel, text("")).await.unwrap(), "done");
+    assert_eq!(entered.load(Ordering::SeqCst), 3, "what was refused was never sent");
+}
+
+#[tokio::test]
 async fn without_a_known_endpoint_a_call_fails_at_once() {
     let channel = channel(&[], &UpstreamConfig::default());
     let started = Instant::now();
@@ -325,6 +356,30 @@ async fn a_drain_finishes_the_calls_that_run() {
     };
     let (reply, ()) = tokio::join!(say(&channel, text("")), draining);
     assert_eq!(reply.unwrap(), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ends_in_order_loses_no_call_though_none_is_repeated() {
+    let going = Server::start(named("going"), ServerConfig::default()).await;
+    let staying = Server::start(named("staying"), ServerConfig::default()).await;
+    let endpoints = [going.endpoint(), staying.endpoint()];
+    let channel = channel(&endpoints, &UpstreamConfig::default());
+    let (seen, is_over) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let callers = (0..8).map(|_| async {
+        while is_over.load(Ordering::SeqCst) == 0 {
+            let name = say(&channel, text("")).await.unwrap();
+            seen.fetch_add(usize::from(name == "going"), Ordering::SeqCst);
+        }
+    });
+    let replacing = async {
+        eventually("calls at both", || async { seen.load(Ordering::SeqCst) > 64 }).await;
+        going.stop().await;
+        for _ in 0..64 {
+            assert_eq!(say(&channel, text("")).await.unwrap(), "staying");
+        }
+        is_over.store(1, Ordering::SeqCst);
+    };
+    tokio::join!(futures::future::join_all(callers), replacing);
 }
 
 /// A service that answers with the caller's id.

@@ -24,6 +24,7 @@ pub(crate) use route::Route;
 use utoipa_axum::routes;
 
 use crate::limit::Class::{Docs, Login, Payment, Refresh, Register};
+use crate::shedding::Priority::{Callback, Pay};
 
 /// Every route, in the order of the documentation.
 pub(crate) fn table() -> Vec<Route> {
@@ -80,26 +81,27 @@ fn shop() -> Vec<Route> {
         ]),
         Route::user(routes!(orders::list)),
         Route::user(routes!(orders::read)).answers(&["ORDER_NOT_FOUND"]),
-        Route::user(routes!(orders::pay)).counts(Payment).answers(&[
+        Route::user(routes!(orders::pay)).counts(Payment).matters(Pay).answers(&[
             "ORDER_NOT_FOUND",
             "ORDER_STATE_CONFLICT",
             "PAYMENT_IN_PROGRESS",
             "PAYMENT_METHOD_INVALID",
         ]),
-        Route::user(routes!(orders::cancel)).counts(Payment).answers(&[
+        Route::user(routes!(orders::cancel)).counts(Payment).matters(Pay).answers(&[
             "ORDER_NOT_FOUND",
             "ORDER_STATE_CONFLICT",
             "PAYMENT_IN_PROGRESS",
         ]),
         Route::user(routes!(orders::refund))
             .counts(Payment)
+            .matters(Pay)
             .answers(&["ORDER_NOT_FOUND", "ORDER_STATE_CONFLICT"]),
         Route::admin(routes!(orders::ship)).answers(&["ORDER_NOT_FOUND", "ORDER_STATE_CONFLICT"]),
         Route::admin(routes!(orders::complete))
             .answers(&["ORDER_NOT_FOUND", "ORDER_STATE_CONFLICT"]),
         Route::user(routes!(orders::timeline)).answers(&["ORDER_NOT_FOUND"]),
         Route::user(routes!(payments::read)).answers(&["PAYMENT_NOT_FOUND"]),
-        Route::open(routes!(payments::callback)).takes_any_body().answers(&[
+        Route::open(routes!(payments::callback)).takes_any_body().matters(Callback).answers(&[
             "SIGNATURE_MALFORMED",
             "SIGNATURE_MISSING",
             "SIGNATURE_INVALID",

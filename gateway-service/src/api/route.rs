@@ -12,8 +12,10 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem, Paths};
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::limit::Class;
+use crate::middleware::admission::Worth;
 use crate::middleware::guard::{Access, Guard, guard};
 use crate::middleware::rate_limit::Policy;
+use crate::shedding::Priority;
 use crate::state::Shared;
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
@@ -23,6 +25,8 @@ pub(crate) struct Route {
     pub(crate) access: Access,
     /// `None`: not limited, because the answer costs next to nothing and must always come.
     pub(crate) class: Option<Class>,
+    /// What it is worth under overload, if that does not follow from its method.
+    priority: Option<Priority>,
     /// Whether the gateway answers without any service.
     pub(crate) is_local: bool,
     /// Codes beyond those that follow from the operation's form.
@@ -62,6 +66,7 @@ impl Route {
         Self {
             access,
             class: Some(Class::Default),
+            priority: None,
             is_local: false,
             codes: &[],
             has_strict_body: true,
@@ -74,6 +79,11 @@ impl Route {
     /// Counts against the quota of this class.
     pub(super) fn counts(self, class: Class) -> Self {
         Self { class: Some(class), ..self }
+    }
+
+    /// Is worth more under overload than its method tells.
+    pub(super) fn matters(self, priority: Priority) -> Self {
+        Self { priority: Some(priority), ..self }
     }
 
     /// Is answered by the gateway alone, and not limited unless it counts against a class.
@@ -96,6 +106,15 @@ impl Route {
         let (path, item) = self.paths.paths.iter().next()?;
         let (method, operation) = operations(item).into_iter().next()?;
         Some((path, method, operation))
+    }
+
+    /// What the operation is worth under overload.
+    pub(crate) fn worth(&self) -> Option<(String, Method, Worth)> {
+        let (path, method, _) = self.operation()?;
+        let usual = if method == Method::GET { Priority::Read } else { Priority::Order };
+        let is_probe = self.is_local && self.class.is_none();
+        let worth = (!is_probe).then(|| self.priority.unwrap_or(usual));
+        Some((path.to_owned(), method, worth))
     }
 
     /// Adds this operation, behind its guard, to a router.

@@ -1,36 +1,108 @@
-//! Sheds requests beyond what the process can work on.
+//! Sheds requests beyond what can be served, those that matter least first.
 //!
 //! Waiting for a body is no work: a client that sends one byte a second would hold a place for
 //! seconds, and a few hundred of them all there are. So a request steps out while its body is on
 //! the way, and in again when it has arrived.
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chassis::error::codes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use http::{Method, StatusCode};
+use metrics::{Counter, Gauge, counter, gauge};
+use tokio::time::Instant;
 
 use crate::error::ApiError;
+use crate::shedding::settings::SheddingConfig;
+use crate::shedding::{Priority, Shedder};
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A bounded number of requests at once. More are refused immediately: one that queued here would
-/// be answered after its client has gone.
+/// What a route is worth; `None` for probes, which are always let in: they cost nothing, and whoever
+/// asks would take a gateway with much to do for one that is dead.
+pub(crate) type Worth = Option<Priority>;
+
+/// Who is in. More than can be served are refused immediately: one that queued here would be answered
+/// after its client has gone.
 #[derive(Clone)]
-pub(crate) struct Admission(Arc<Semaphore>);
+pub(crate) struct Admission(Arc<Door>);
+
+struct Door {
+    shedder: Mutex<Shedder>,
+    routes: HashMap<String, Vec<(Method, Ranked)>>,
+    limit: Gauge,
+    shed: [Counter; Priority::ALL.len()],
+}
+
+/// A route as the shedder knows it.
+#[derive(Clone, Copy)]
+struct Ranked {
+    worth: Worth,
+    /// Its number; `None` for paths that do not exist.
+    number: Option<usize>,
+}
 
 impl Admission {
-    pub(crate) fn new(max_concurrency: usize) -> Self {
-        Self(Arc::new(Semaphore::new(max_concurrency.min(Semaphore::MAX_PERMITS))))
+    /// For these routes, by path and method; never more than `max` at once.
+    pub(crate) fn new(
+        config: &SheddingConfig,
+        max: usize,
+        table: impl IntoIterator<Item = (String, Method, Worth)>,
+    ) -> Self {
+        let mut routes: HashMap<String, Vec<(Method, Ranked)>> = HashMap::new();
+        let mut count = 0;
+        for (path, method, worth) in table {
+            let ranked = Ranked { worth, number: Some(count) };
+            routes.entry(path).or_default().push((method, ranked));
+            count += 1;
+        }
+        let shedder = Shedder::new(config, max, count, Instant::now());
+        let limit = gauge!("http_server_concurrency_limit");
+        limit.set(metric(shedder.limit()));
+        let shed = Priority::ALL.map(
+            |priority| counter!("http_server_requests_shed_total", "class" => priority.name()),
+        );
+        Self(Arc::new(Door { shedder: Mutex::new(shedder), routes, limit, shed }))
     }
 
-    fn enter(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.0).try_acquire_owned().map_err(|_| overloaded())
+    /// What the request is worth. One for no route is worth no more than a read.
+    fn rank(&self, request: &Request) -> Ranked {
+        let nowhere = Ranked { worth: Some(Priority::Read), number: None };
+        let Some(path) = request.extensions().get::<MatchedPath>() else { return nowhere };
+        let methods = self.0.routes.get(path.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let found = methods.iter().find(|(method, _)| method == request.method());
+        found.map_or(nowhere, |(_, ranked)| *ranked)
+    }
+
+    fn enter(&self, priority: Priority) -> Result<Instant, ApiError> {
+        if self.shedder().enter(priority) {
+            return Ok(Instant::now());
+        }
+        if let Some(shed) = self.0.shed.get(priority as usize) {
+            shed.increment(1);
+        }
+        Err(overloaded())
+    }
+
+    /// A request leaves; what it took is learnt if it was `served`.
+    fn leave(&self, entered: Instant, served: Option<usize>) {
+        let now = Instant::now();
+        let mut shedder = self.shedder();
+        if let Some(route) = served {
+            shedder.learn(route, now.saturating_duration_since(entered), now);
+            self.0.limit.set(metric(shedder.limit()));
+        }
+        shedder.leave();
+    }
+
+    fn shedder(&self) -> MutexGuard<'_, Shedder> {
+        self.0.shedder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -40,8 +112,10 @@ pub(crate) struct Admitted(Arc<Seat>);
 
 struct Seat {
     admission: Admission,
-    /// `None` while the request has stepped out.
-    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    priority: Priority,
+    route: Option<usize>,
+    /// Since when it is taken; `None` while the request has stepped out.
+    entered: Mutex<Option<Instant>>,
 }
 
 impl Admitted {
@@ -53,15 +127,44 @@ impl Admitted {
         if let Poll::Ready(done) = first {
             return Ok(done);
         }
-        drop(self.permit().take());
+        self.0.leave(None);
         let done = wait.await;
-        *self.permit() = Some(self.0.admission.enter()?);
+        *self.0.entered() = Some(self.0.admission.enter(self.0.priority)?);
         Ok(done)
     }
+}
 
-    fn permit(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
-        self.0.permit.lock().unwrap_or_else(PoisonError::into_inner)
+impl Seat {
+    fn take(
+        admission: &Admission,
+        priority: Priority,
+        route: Option<usize>,
+    ) -> Result<Self, ApiError> {
+        let entered = Mutex::new(Some(admission.enter(priority)?));
+        Ok(Self { admission: admission.clone(), priority, route, entered })
     }
+
+    fn leave(&self, served: Option<usize>) {
+        if let Some(entered) = self.entered().take() {
+            self.admission.leave(entered, served);
+        }
+    }
+
+    fn entered(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.entered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that is given up leaves as well.
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave(None);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are small")]
+fn metric(count: usize) -> f64 {
+    count as f64
 }
 
 /// What is said to a request for which there is no room.
@@ -76,15 +179,22 @@ pub(crate) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let permit = match admission.enter() {
-        Ok(permit) => permit,
+    let Ranked { worth, number } = admission.rank(&request);
+    let Some(priority) = worth else { return next.run(request).await };
+    let seat = match Seat::take(&admission, priority, number) {
+        Ok(seat) => Arc::new(seat),
         Err(refusal) => return refusal.into_response(),
     };
-    let seat = Arc::new(Seat { admission, permit: Mutex::new(Some(permit)) });
     request.extensions_mut().insert(Admitted(Arc::clone(&seat)));
     let response = next.run(request).await;
-    drop(seat);
+    seat.leave(seat.route.filter(|_| tells_of_load(response.status())));
     response
+}
+
+/// Whether the time of an answer is that of the work, or of waiting for it in vain. A refusal comes
+/// before the work.
+fn tells_of_load(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::GATEWAY_TIMEOUT
 }
 
 #[cfg(test)]
@@ -93,38 +203,56 @@ mod tests {
 
     use super::*;
 
+    /// A house with so many places, and the place of one who is in.
+    fn house(places: usize) -> (Admission, Admitted) {
+        let admission = Admission::new(&SheddingConfig::default(), places, []);
+        let seat = Seat::take(&admission, Priority::Order, None).unwrap();
+        (admission, Admitted(Arc::new(seat)))
+    }
+
+    fn enter(admission: &Admission) -> Result<Seat, ApiError> {
+        Seat::take(admission, Priority::Order, None)
+    }
+
     #[tokio::test]
     async fn who_waits_holds_no_place() {
-        let admission = Admission::new(1);
-        let permit = Mutex::new(Some(admission.enter().unwrap()));
-        let admitted = Admitted(Arc::new(Seat { admission: admission.clone(), permit }));
-        assert!(admission.enter().is_err());
+        let (admission, admitted) = house(1);
+        assert!(enter(&admission).is_err());
         assert_eq!(admitted.step_out(std::future::ready(1)).await.unwrap(), 1);
-        assert!(admission.enter().is_err(), "there was nothing to wait for");
+        assert!(enter(&admission).is_err(), "there was nothing to wait for");
         let (arrive, arrival) = oneshot::channel::<u8>();
         let waiting = admitted.step_out(arrival);
         let others = async {
-            let entered = admission.enter().unwrap();
+            let entered = enter(&admission).unwrap();
             drop(entered);
             arrive.send(2).unwrap();
         };
         let (arrived, ()) = tokio::join!(waiting, others);
         assert_eq!(arrived.unwrap(), Ok(2));
-        assert!(admission.enter().is_err(), "it is in again");
+        assert!(enter(&admission).is_err(), "it is in again");
     }
 
     #[tokio::test]
     async fn who_comes_back_to_a_full_house_is_refused() {
-        let admission = Admission::new(1);
-        let permit = Mutex::new(Some(admission.enter().unwrap()));
-        let admitted = Admitted(Arc::new(Seat { admission: admission.clone(), permit }));
+        let (admission, admitted) = house(1);
         let (arrive, arrival) = oneshot::channel::<u8>();
         let others = async {
-            let entered = admission.enter().unwrap();
+            let entered = enter(&admission).unwrap();
             arrive.send(2).unwrap();
             entered
         };
         let (refused, _entered) = tokio::join!(admitted.step_out(arrival), others);
         assert_eq!(refused.unwrap_err().code(), "SERVICE_UNAVAILABLE");
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_leaves_once() {
+        let (admission, admitted) = house(1);
+        admitted.0.leave(None);
+        let seat = enter(&admission).unwrap();
+        drop(admitted);
+        assert!(enter(&admission).is_err(), "the place was given back already");
+        drop(seat);
+        assert!(enter(&admission).is_ok());
     }
 }

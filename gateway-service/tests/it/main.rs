@@ -18,6 +18,7 @@ mod members;
 mod methods;
 mod openapi;
 mod orders;
+mod overload;
 mod parameters;
 mod paths;
 mod port;

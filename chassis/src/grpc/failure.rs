@@ -1,0 +1,50 @@
+//! What a caller is told of a call that got no answer.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::{ConnectError, Status, TimeoutExpired};
+
+use super::context;
+use crate::error::{ServiceError, codes, grpc};
+
+/// When to try again a service that has all the calls it may have.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A connection that could not be made or broke. Whether the instance saw the call is unknown,
+/// which is why only idempotent calls are retried.
+pub(super) fn transport_status(error: tonic::transport::Error) -> Status {
+    if is_timeout(&error) {
+        return deadline_status();
+    }
+    tracing::debug!(error = %crate::error::Chain(&error), "call failed in transport");
+    let mut status = Status::unavailable("the connection to the instance failed");
+    status.set_source(Arc::new(error));
+    status
+}
+
+/// The transport reads `grpc-timeout` as well and may be a tick ahead of our own timer.
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    is_caused_by::<TimeoutExpired>(Some(error))
+}
+
+pub(super) fn deadline_status() -> Status {
+    Status::deadline_exceeded(context::DeadlineExceeded.detail())
+}
+
+/// A call that is one too many. It is not repeated, as it says when to come again.
+pub(super) fn crowded(service: &'static str) -> Status {
+    metrics::counter!("eh_grpc_calls_refused_total", "peer" => service).increment(1);
+    let detail = "a service that is needed has more calls than it answers";
+    grpc::status(codes::SERVICE_UNAVAILABLE, detail, Vec::new(), Some(RETRY_AFTER))
+}
+
+/// Whether a call failed because its instance could not be reached.
+pub(super) fn could_not_connect(status: &Status) -> bool {
+    is_caused_by::<ConnectError>(status.source())
+}
+
+fn is_caused_by<E: Error + 'static>(error: Option<&(dyn Error + 'static)>) -> bool {
+    std::iter::successors(error, |error| error.source()).any(<dyn Error>::is::<E>)
+}

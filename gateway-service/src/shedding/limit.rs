@@ -1,0 +1,190 @@
+//! How many requests may be in at once: as many as are answered in good time.
+//!
+//! The limit follows the pace of the answers, as Netflix' concurrency-limits (Gradient2) and Envoy's
+//! adaptive concurrency filter do: `limit × pace + √limit`, once per window. The root is the queue that
+//! is allowed for, and lets the limit grow while answers are fast. Unlike there, the pace is the median
+//! of all answers, each compared with its own route: one slow service does not make the rest wait, and
+//! the machine that is too busy makes all of them slow.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::settings::SheddingConfig;
+
+/// Paces remembered in one window; more would only be sorted in vain.
+const SAMPLES_MAX: usize = 512;
+
+/// How much of the way down is taken in one window: a window of bad luck is no overload.
+const DESCENT: f64 = 0.2;
+
+/// The limit and what was seen since it was last changed.
+pub(crate) struct Limit {
+    min: f64,
+    max: f64,
+    window: Duration,
+    samples_min: usize,
+    current: f64,
+    window_began: Instant,
+    paces: Vec<f64>,
+    /// Most requests that were in at once.
+    peak: usize,
+}
+
+impl Limit {
+    /// Begins at `max`: nothing is known that speaks against it.
+    pub(crate) fn new(config: &SheddingConfig, max: usize, now: Instant) -> Self {
+        let max = whole(max);
+        Self {
+            min: whole(config.min_limit).min(max),
+            max,
+            window: config.window(),
+            samples_min: config.window_samples,
+            current: max,
+            window_began: now,
+            paces: Vec::new(),
+            peak: 0,
+        }
+    }
+
+    /// The limit now.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "lies between the configured bounds"
+    )]
+    pub(crate) fn current(&self) -> usize {
+        self.current as usize
+    }
+
+    /// So many requests are in.
+    pub(crate) fn saw(&mut self, in_flight: usize) {
+        self.peak = self.peak.max(in_flight);
+    }
+
+    /// A request was answered at this pace.
+    pub(crate) fn observe(&mut self, pace: f64, now: Instant) {
+        if self.paces.len() < SAMPLES_MAX {
+            self.paces.push(pace);
+        }
+        let is_over = now.saturating_duration_since(self.window_began) >= self.window;
+        if is_over && self.paces.len() >= self.samples_min {
+            self.adjust();
+            self.window_began = now;
+            self.peak = 0;
+            self.paces.clear();
+        }
+    }
+
+    fn adjust(&mut self) {
+        let pace = median(&mut self.paces);
+        let peak = whole(self.peak);
+        // Also under load a few may be slow; with fewer in than the least limit it is not the load.
+        if pace < 1.0 && peak > self.min {
+            // What was allowed but not used tells nothing: the way down begins at what was there.
+            let used = peak.min(self.current);
+            let aim = used.mul_add(pace, used.sqrt()).min(self.current);
+            self.current += (aim - self.current) * DESCENT;
+        } else if pace >= 1.0 && peak * 2.0 >= self.current {
+            self.current += self.current.sqrt();
+        }
+        self.current = self.current.clamp(self.min, self.max);
+    }
+}
+
+/// The one in the middle; the order is lost.
+fn median(paces: &mut [f64]) -> f64 {
+    let middle = paces.len() / 2;
+    if paces.is_empty() {
+        return 1.0;
+    }
+    *paces.select_nth_unstable_by(middle, f64::total_cmp).1
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are small")]
+fn whole(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Services that answer so many requests at once within 10 ms, and more one after the other.
+    const CAPACITY: usize = 40;
+
+    struct Simulation {
+        limit: Limit,
+        now: Instant,
+    }
+
+    impl Simulation {
+        fn new(max: usize) -> Self {
+            let now = Instant::now();
+            Self { limit: Limit::new(&SheddingConfig::default(), max, now), now }
+        }
+
+        /// Lets so many ask again and again, for so many windows; whoever is over the limit is
+        /// refused. Returns how many are in at the end.
+        fn run(&mut self, offered: usize, windows: usize) -> usize {
+            let step = SheddingConfig::default().window() / 20;
+            let mut in_flight = 0;
+            for _ in 0..windows * 20 {
+                in_flight = offered.min(self.limit.current());
+                self.limit.saw(in_flight);
+                // Twice the usual time is still good.
+                let slowness = (whole(in_flight) / whole(CAPACITY)).max(1.0);
+                self.now += step;
+                self.limit.observe((2.0 / slowness).clamp(0.5, 1.0), self.now);
+            }
+            in_flight
+        }
+    }
+
+    #[test]
+    fn under_overload_the_limit_comes_down_to_what_is_served_in_time() {
+        let mut simulation = Simulation::new(512);
+        let in_flight = simulation.run(5 * 2 * CAPACITY, 60);
+        assert!((CAPACITY..=3 * CAPACITY).contains(&in_flight), "{in_flight} are in");
+    }
+
+    #[test]
+    fn it_comes_back_when_the_load_is_gone() {
+        let mut simulation = Simulation::new(512);
+        simulation.run(1_000, 60);
+        simulation.run(2 * CAPACITY, 60);
+        let limit = simulation.limit.current();
+        assert!(limit >= 3 * CAPACITY, "{limit}");
+    }
+
+    #[test]
+    fn it_stays_within_its_bounds() {
+        for max in [1, 16, 100] {
+            let mut simulation = Simulation::new(max);
+            for offered in [10_000, 1, 10_000] {
+                simulation.run(offered, 50);
+                let least = SheddingConfig::default().min_limit.min(max);
+                assert!((least..=max).contains(&simulation.limit.current()), "of {max}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_few_slow_answers_are_no_overload() {
+        let mut simulation = Simulation::new(512);
+        simulation.limit.saw(SheddingConfig::default().min_limit);
+        for _ in 0..1_000 {
+            simulation.now += Duration::from_millis(20);
+            simulation.limit.observe(0.5, simulation.now);
+        }
+        assert_eq!(simulation.limit.current(), 512);
+    }
+
+    #[test]
+    fn one_slow_window_costs_a_tenth() {
+        let mut simulation = Simulation::new(400);
+        simulation.run(400, 1);
+        let left = simulation.limit.current();
+        assert!((350..=400).contains(&left), "{left}");
+    }
+}

@@ -1,0 +1,169 @@
+//! Who is let in when there is too much to do: no more at once than can be served in good time, and
+//! what matters least is refused first.
+//!
+//! How much can be served is not configured but observed (`limit.rs`). Each class of requests may
+//! fill a share of it: what is left above the share of reads is there for orders, and so on up to the
+//! callbacks of the payment provider, which may take the last place. Nothing here does I/O or looks at
+//! a clock.
+
+pub(crate) mod limit;
+mod pace;
+pub mod settings;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use self::limit::Limit;
+use self::pace::Pace;
+use self::settings::SheddingConfig;
+
+/// What a request is worth when not all can be served. The order is that of importance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Priority {
+    /// Reads, and what nobody asked for.
+    Read,
+    /// Changes, logins and new orders among them.
+    Order,
+    /// What moves the money of an order that is there.
+    Pay,
+    /// What the payment provider tells: money has moved already.
+    Callback,
+}
+
+impl Priority {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Read, Self::Order, Self::Pay, Self::Callback];
+
+    /// The name in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Order => "order",
+            Self::Pay => "pay",
+            Self::Callback => "callback",
+        }
+    }
+}
+
+/// Counts who is in.
+pub(crate) struct Shedder {
+    config: SheddingConfig,
+    limit: Limit,
+    paces: Vec<Pace>,
+    in_flight: usize,
+}
+
+impl Shedder {
+    /// For so many routes; no more than `max` requests are in at once, whatever is observed.
+    pub(crate) fn new(config: &SheddingConfig, max: usize, routes: usize, now: Instant) -> Self {
+        Self {
+            config: config.clone(),
+            limit: Limit::new(config, max, now),
+            paces: (0..routes).map(|_| Pace::new(now)).collect(),
+            in_flight: 0,
+        }
+    }
+
+    /// Lets a request in, if there is room for one of its class.
+    pub(crate) fn enter(&mut self, priority: Priority) -> bool {
+        let is_admitted = self.in_flight < self.room(priority);
+        if is_admitted {
+            self.in_flight += 1;
+            self.limit.saw(self.in_flight);
+        }
+        is_admitted
+    }
+
+    /// A request has left; nothing is learnt from it.
+    pub(crate) fn leave(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// A request of a route was served, and took so long.
+    pub(crate) fn learn(&mut self, route: usize, took: Duration, now: Instant) {
+        if let Some(pace) = self.paces.get_mut(route) {
+            let pace = pace.of(took, now, &self.config);
+            self.limit.saw(self.in_flight);
+            self.limit.observe(pace, now);
+        }
+    }
+
+    /// How many requests may be in at most.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.current()
+    }
+
+    /// How many may be in when one of this class comes; at least one, or a class would be shut out.
+    fn room(&self, priority: Priority) -> usize {
+        let limit = self.limit.current();
+        let percent = match priority {
+            Priority::Callback => return limit,
+            Priority::Pay => self.config.pay_percent,
+            Priority::Order => self.config.order_percent,
+            Priority::Read => self.config.read_percent,
+        };
+        (limit * usize::from(percent) / 100).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Priority::{Callback, Order, Pay, Read};
+    use super::*;
+
+    fn full_of(priority: Priority, max: usize) -> (Shedder, usize) {
+        let mut shedder = Shedder::new(&SheddingConfig::default(), max, 1, Instant::now());
+        let mut entered = 0;
+        while shedder.enter(priority) {
+            entered += 1;
+        }
+        (shedder, entered)
+    }
+
+    #[test]
+    fn what_matters_less_is_refused_first() {
+        let (mut shedder, reads) = full_of(Read, 100);
+        assert_eq!(reads, 70);
+        for (priority, room) in [(Order, 15), (Pay, 10), (Callback, 5)] {
+            for _ in 0..room {
+                assert!(shedder.enter(priority), "{priority:?}");
+            }
+            for less in Priority::ALL.into_iter().filter(|other| *other <= priority) {
+                assert!(!shedder.enter(less), "{less:?} when {priority:?} is full");
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_left_goes_to_the_next() {
+        let (mut shedder, _) = full_of(Callback, 10);
+        shedder.leave();
+        assert!(!shedder.enter(Read), "not to one who matters less");
+        assert!(shedder.enter(Callback));
+        assert!(!shedder.enter(Callback));
+    }
+
+    #[test]
+    fn however_small_the_limit_every_class_has_a_place_in_an_empty_house() {
+        for priority in Priority::ALL {
+            assert_eq!(full_of(priority, 1).1, 1, "{priority:?}");
+        }
+    }
+
+    #[test]
+    fn slow_answers_of_one_route_say_nothing_about_the_others() {
+        let begin = Instant::now();
+        let config = SheddingConfig { calm_ms: 0, ..SheddingConfig::default() };
+        let mut shedder = Shedder::new(&config, 100, 2, begin);
+        while shedder.enter(Read) {}
+        for step in 0..1_000_u32 {
+            let now = begin + Duration::from_millis(1) * step;
+            // The second route's service gets slower and slower; two of three requests do not ask it.
+            shedder.learn(0, Duration::from_millis(10), now);
+            shedder.learn(0, Duration::from_millis(10), now);
+            shedder.learn(1, Duration::from_millis(10) * (step + 1), now);
+        }
+        assert_eq!(shedder.limit(), 100);
+    }
+}

@@ -1,0 +1,111 @@
+//! `[shedding]`: who is refused under overload, and what counts as overload.
+
+use std::time::Duration;
+
+use chassis::config::ConfigError;
+use serde::Deserialize;
+
+/// Who is refused under overload, and what counts as overload.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SheddingConfig {
+    /// The limit never falls below this, nor does it rise above `server.max_concurrency`.
+    pub min_limit: usize,
+    /// How many times its usual time a route may take before that counts as slow.
+    pub tolerance: f64,
+    /// Answers within this time are never slow.
+    pub calm_ms: u64,
+    /// How often the limit is adjusted,
+    pub window_ms: u64,
+    /// and upon how many answers at least.
+    pub window_samples: usize,
+    /// For how long the least that a route took is remembered; up to twice as long.
+    pub baseline_s: u64,
+    /// Percentage of the limit that may be in when somebody comes to read.
+    pub read_percent: u8,
+    /// The same for orders, logins and all other changes.
+    pub order_percent: u8,
+    /// The same for payments, cancellations and refunds.
+    pub pay_percent: u8,
+}
+
+impl SheddingConfig {
+    /// How often the limit is adjusted.
+    pub(crate) fn window(&self) -> Duration {
+        Duration::from_millis(self.window_ms)
+    }
+
+    /// Answers within this time are never slow.
+    pub(crate) fn calm(&self) -> Duration {
+        Duration::from_millis(self.calm_ms)
+    }
+
+    /// For how long the least that a route took is remembered.
+    pub(crate) fn baseline(&self) -> Duration {
+        Duration::from_secs(self.baseline_s)
+    }
+
+    /// Refuses what would let nobody in, or turn the order of the classes upside down.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let within = |key, value: u64, (least, most): (u64, u64)| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(ConfigError::value(key, format!("must be from {least} to {most}")))
+        };
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        within("shedding.min_limit", count(self.min_limit), (1, 10_000))?;
+        within("shedding.calm_ms", self.calm_ms, (0, 10_000))?;
+        within("shedding.window_ms", self.window_ms, (10, 10_000))?;
+        within("shedding.window_samples", count(self.window_samples), (1, 500))?;
+        within("shedding.baseline_s", self.baseline_s, (1, 3_600))?;
+        if !(1.0..=10.0).contains(&self.tolerance) {
+            return Err(ConfigError::value("shedding.tolerance", "must be from 1 to 10"));
+        }
+        let order = u64::from(self.order_percent);
+        let pay = u64::from(self.pay_percent);
+        within("shedding.pay_percent", pay, (1, 100))?;
+        within("shedding.order_percent", order, (1, pay))?;
+        within("shedding.read_percent", u64::from(self.read_percent), (1, order))
+    }
+}
+
+impl Default for SheddingConfig {
+    fn default() -> Self {
+        Self {
+            min_limit: 16,
+            tolerance: 2.0,
+            calm_ms: 50,
+            window_ms: 200,
+            window_samples: 10,
+            baseline_s: 30,
+            read_percent: 70,
+            order_percent: 85,
+            pay_percent: 95,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_keep_their_order_and_numbers_their_bounds() {
+        let good = SheddingConfig::default();
+        assert!(good.validate().is_ok());
+        for (key, bad) in [
+            ("min_limit", SheddingConfig { min_limit: 0, ..good.clone() }),
+            ("tolerance", SheddingConfig { tolerance: 0.5, ..good.clone() }),
+            ("tolerance", SheddingConfig { tolerance: f64::NAN, ..good.clone() }),
+            ("window_ms", SheddingConfig { window_ms: 0, ..good.clone() }),
+            ("baseline_s", SheddingConfig { baseline_s: 0, ..good.clone() }),
+            ("read_percent", SheddingConfig { read_percent: 90, ..good.clone() }),
+            ("order_percent", SheddingConfig { order_percent: 96, ..good.clone() }),
+            ("pay_percent", SheddingConfig { pay_percent: 101, ..good.clone() }),
+        ] {
+            let error = bad.validate().unwrap_err().to_string();
+            assert!(error.contains(key), "{key}: {error}");
+        }
+    }
+}
