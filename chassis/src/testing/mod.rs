@@ -6,6 +6,7 @@ pub mod callers;
 pub mod catalogue;
 pub mod clock;
 pub mod config;
+pub mod corpus;
 pub mod forger;
 pub mod grpc;
 pub mod mysql;
