@@ -14,8 +14,9 @@
 //! 9. [`audit`]: whether what a fleet has stored keeps its promises;
 //! 10. [`chaos`]: whether it keeps them while everything around it breaks;
 //! 11. [`bench`]: how fast it is, where that is a promise;
-//! 12. [`dependencies`]: what the binaries are made of;
-//! 13. [`process`], [`port`], [`wait`], [`address`], [`http`],
+//! 12. [`rolling`]: what it costs to replace every process under load;
+//! 13. [`dependencies`]: what the binaries are made of;
+//! 14. [`process`], [`port`], [`wait`], [`address`], [`http`],
 //!     [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
@@ -39,6 +40,7 @@ pub mod port;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod rolling;
 pub mod sandbox;
 pub mod schema;
 pub mod seed;

@@ -126,6 +126,7 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::Notify;
+    use tower::ServiceExt;
 
     use super::*;
     use crate::http::HttpServerConfig;
@@ -239,7 +240,48 @@ mod tests {
         };
         let (reply, ()) = tokio::join!(asking, stopping);
         assert!(reply.ends_with("done"), "{reply}");
+        // So that a client with a pool of connections does not send its next request here.
+        assert!(reply.contains("\r\nconnection: close\r\n"), "{reply}");
         server.tasks.join_next().await.unwrap().unwrap();
+    }
+
+    /// Streams that are open at the soft token are answered; the connection takes no more.
+    #[tokio::test]
+    async fn no_stream_of_a_connection_is_lost_after_the_soft_token() {
+        const STREAMS: u32 = 20;
+        let (entered, proceed) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (entering, proceeding) = (entered.clone(), proceed.clone());
+        let router = Router::new().route(
+            "/",
+            get(move || async move {
+                entering.add_permits(1);
+                proceeding.acquire().await.unwrap().forget();
+                "done"
+            }),
+        );
+        let mut server = start(router, HttpServerConfig::default()).await;
+        let url = format!("http://{}/", server.address);
+        let endpoint = tonic::transport::Endpoint::from_shared(url.clone()).unwrap();
+        let client = endpoint.connect().await.unwrap();
+        let ask = || {
+            let request = http::Request::get(&url).body(tonic::body::Body::empty()).unwrap();
+            client.clone().oneshot(request)
+        };
+        let asking = futures::future::join_all((0..STREAMS).map(|_| ask()));
+        let stopping = async {
+            entered.acquire_many(STREAMS).await.unwrap().forget();
+            server.shutdown.begin();
+            while TcpStream::connect(server.address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            proceed.add_permits(STREAMS as usize);
+        };
+        let (answers, ()) = tokio::join!(asking, stopping);
+        for answer in answers {
+            assert_eq!(answer.unwrap().status(), 200);
+        }
+        server.tasks.join_next().await.unwrap().unwrap();
+        assert!(ask().await.is_err(), "nobody is there");
     }
 
     #[tokio::test]

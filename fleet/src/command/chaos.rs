@@ -143,7 +143,7 @@ fn settings(texts: &[String]) -> Result<Vec<(String, String)>> {
 }
 
 /// The programs of the middleware, and binaries that have failpoints.
-async fn prepare(layout: &Layout, progress: &Progress) -> Result<()> {
+pub(super) async fn prepare(layout: &Layout, progress: &Progress) -> Result<()> {
     plan::complete(layout, Plan::detect_private, |text| progress.tell(text))?;
     let step = progress.step("Building the services with failpoints");
     build(layout.root(), Profile::Chaos).await?;
@@ -151,7 +151,7 @@ async fn prepare(layout: &Layout, progress: &Progress) -> Result<()> {
     go_on_as(layout, Profile::Chaos)
 }
 
-async fn until_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn until_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         outcome = work => outcome,
         signal = interrupted() => bail!("interrupted by {}", signal?),

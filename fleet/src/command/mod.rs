@@ -11,6 +11,7 @@ mod keys;
 mod middleware;
 mod mutants;
 mod provider;
+mod roll;
 mod sbom;
 mod seed;
 mod status;
@@ -59,6 +60,8 @@ enum Command {
     Chaos(chaos::Args),
     /// Measures what is promised about time, on a private fleet or on one that runs
     Bench(bench::Args),
+    /// Replaces every process of a private fleet under load and counts what that costs
+    Roll(roll::Args),
     /// Runs the tests with each planted bug in turn, and tells which ones they see
     Mutants(mutants::Args),
     /// Writes what each binary is made of (CycloneDX), in a folder
@@ -100,6 +103,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Test(args) => test::run(&args).await,
             Command::Chaos(args) => chaos::run(&args).await,
             Command::Bench(args) => bench::run(&args).await,
+            Command::Roll(args) => roll::run(&args).await,
             Command::Mutants(args) => mutants::run(&args).await,
             Command::Sbom(args) => sbom::run(&args).await,
             Command::Middleware(args) => middleware::run(&args).await,

@@ -9,8 +9,8 @@ use std::process::ExitStatus;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use super::Fleet;
-use crate::middleware::{Database, RabbitMq};
+use super::{Fleet, SERVER_STOP_LIMIT};
+use crate::middleware::{Database, Part, RabbitMq};
 use crate::services::{Instance, Service};
 
 /// A process that ended without being asked for it.
@@ -80,6 +80,39 @@ impl Fleet {
     /// Waits until every process is ready.
     pub async fn all_ready(&mut self) -> Result<()> {
         self.stack.all_ready().await
+    }
+
+    /// Waits until every process knows every instance of the services that it calls.
+    pub async fn all_acquainted(&self) -> Result<()> {
+        self.stack.wait_acquainted().await
+    }
+
+    /// Waits until the registry has every process, in health.
+    pub async fn all_registered(&self) -> Result<()> {
+        let client = crate::http::client().build()?;
+        for service in Service::ALL {
+            let base = &self.settings.addresses.consul;
+            let url = format!("{base}/v1/health/service/{}?passing=true", service.name);
+            let count = self.replica_count(service.name);
+            let (client, url) = (&client, &url);
+            self.eventually(&format!("{} in the registry", service.name), || async move {
+                let Ok(reply) = client.get(url).send().await else { return Ok(None) };
+                let passing: Vec<serde_json::Value> = reply.json().await.unwrap_or_default();
+                Ok((passing.len() == count).then_some(()))
+            })
+            .await?;
+        }
+        self.all_acquainted().await
+    }
+
+    /// Ends the fleet's own Redis or Consul and starts it again where it was; what it kept in memory
+    /// is gone.
+    pub async fn restart_server(&mut self, part: Part) -> Result<()> {
+        let name = part.to_string().to_lowercase();
+        let found = self.servers.iter_mut().find(|server| server.name() == name);
+        let server = found.with_context(|| format!("the fleet has no {part} of its own"))?;
+        server.stop(SERVER_STOP_LIMIT).await?;
+        server.start_again()
     }
 
     /// Waits until one process is ready.

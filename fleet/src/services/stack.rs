@@ -130,7 +130,7 @@ impl Stack {
     }
 
     /// A process is ready before the others have heard of it; a fleet is once they have.
-    async fn wait_acquainted(&self) -> Result<()> {
+    pub async fn wait_acquainted(&self) -> Result<()> {
         let waits = self.instances.iter().map(|instance| async move {
             let name = instance.service.name;
             let what = format!("{name} finding the services it calls");

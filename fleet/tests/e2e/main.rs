@@ -12,5 +12,6 @@ mod flows;
 mod payments;
 mod provider;
 mod replicas;
+mod rolling;
 mod starting;
 mod support;

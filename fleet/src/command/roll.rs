@@ -1,0 +1,49 @@
+//! `ehub roll`: replaces every process of a private fleet under load and counts what that costs.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::chaos::{prepare, until_interrupted};
+use crate::harness::Fleet;
+use crate::layout::Layout;
+use crate::rolling::{self, Options};
+use crate::ui::{self, Progress};
+
+/// Options of `roll`.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Args {
+    /// How often every process is replaced, at least
+    #[arg(long, default_value_t = Options::default().rounds)]
+    rounds: usize,
+    /// How many requests are made, at least; rounds go on until then
+    #[arg(long, default_value_t = 20_000)]
+    requests: usize,
+    /// Customers at once
+    #[arg(long, default_value_t = Options::default().clients)]
+    clients: usize,
+}
+
+pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    let layout = Layout::discover()?;
+    let progress = Progress::visible();
+    prepare(&layout, &progress).await?;
+    let options = Options { rounds: args.rounds, requests: args.requests, clients: args.clients };
+    let report = until_interrupted(Box::pin(roll(options, &progress))).await?;
+    ui::line(&format!("\n{report}"));
+    if report.is_clean() {
+        ui::line("Nothing was lost.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    ui::error_line("Requests or orders were LOST; see above.");
+    Ok(ExitCode::FAILURE)
+}
+
+async fn roll(options: Options, progress: &Progress) -> Result<rolling::Report> {
+    let step = progress.step("Starting a private fleet");
+    let mut fleet = Fleet::start(rolling::fleet().own_broker().own_database()).await?;
+    step.done("two processes of every service");
+    let report = rolling::run(&mut fleet, options, progress).await?;
+    fleet.finish().await?;
+    Ok(report)
+}

@@ -1,0 +1,30 @@
+//! Every process is replaced in turn while customers order, and nothing is lost.
+
+use anyhow::{Context, Result};
+use fleet::Fleet;
+use fleet::environment;
+use fleet::rolling::{self, Options};
+use fleet::ui::Progress;
+
+/// A number that whoever wants the full claim sets higher, such as `EH_TEST_ROLLING_REQUESTS=20000`.
+fn number(variable: &str, usual: usize) -> Result<usize> {
+    let given = environment::find(variable).map(|text| text.parse());
+    given.unwrap_or(Ok(usual)).with_context(|| format!("{variable} is no number"))
+}
+
+#[tokio::test]
+#[ignore = "needs the middleware: cargo ehub test"]
+async fn replacing_every_process_under_load_loses_nothing() -> Result<()> {
+    let options = Options {
+        rounds: number("EH_TEST_ROLLING_ROUNDS", 1)?,
+        requests: number("EH_TEST_ROLLING_REQUESTS", Options::default().requests)?,
+        ..Options::default()
+    };
+    let mut fleet = Fleet::start(rolling::fleet()).await?;
+    let report = rolling::run(&mut fleet, options, &Progress::silent()).await?;
+    assert!(report.is_clean(), "{report}");
+    assert!(report.requests >= options.requests && report.orders > 0, "{report}");
+    let idle: Vec<_> = report.turns.iter().filter(|turn| turn.requests == 0).collect();
+    assert!(idle.is_empty(), "replaced without load: {idle:?}");
+    fleet.finish().await
+}
