@@ -51,6 +51,7 @@ impl Service for App {
     const FACES_OUTSIDE: bool = true;
     const ENV_PREFIX: &'static str = "EH_GATEWAY";
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
+    const METRICS: &'static str = include_str!("../metrics.toml");
     type Config = Config;
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {

@@ -49,6 +49,7 @@ mod lease;
 mod migrate;
 mod pool;
 mod transaction;
+mod usage;
 
 pub use arity::{chunks, push_list};
 pub use error::{DbError, violated_key};

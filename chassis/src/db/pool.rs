@@ -1,7 +1,7 @@
 //! The connection pool and what each new session is told.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection, Either, Execute, Executor, SqlStr};
 
 use super::error::deadline_exceeded;
 use super::lease::Lease;
+use super::usage::Usage;
 use crate::config::DatabaseConfig;
 use crate::grpc::context;
 
@@ -26,6 +27,7 @@ use crate::grpc::context;
 pub struct Pool {
     inner: MySqlPool,
     statement_timeout: Duration,
+    usage: Usage,
 }
 
 /// Opens a pool without connecting yet; the first statements do.
@@ -48,7 +50,8 @@ pub fn connect(config: &DatabaseConfig) -> Result<Pool, sqlx::Error> {
         })
         .after_connect(move |connection, _| Box::pin(prepare_session(connection, statement_timeout)))
         .connect_lazy_with(connect_options(config)?);
-    Ok(Pool { inner, statement_timeout })
+    let usage = Usage::new(config.max_connections);
+    Ok(Pool { inner, statement_timeout, usage })
 }
 
 /// Reads the URL; statements are not logged, because their values are personal data.
@@ -116,14 +119,22 @@ impl Pool {
         self.limit()?.bound(statement).await.flatten()
     }
 
+    /// Shows how many connections there are and what they do.
+    pub(crate) fn sample(&self) {
+        self.usage.sample(self.inner.size(), self.inner.num_idle());
+    }
+
     /// Borrows a connection, within the acquire timeout and the call's deadline, and says how long
     /// what runs on it may take. That is counted when the connection is there: waiting for it takes
     /// time, and no statement may be sent when none is left.
     pub(super) async fn lease(&self) -> Result<(Lease, Limit), sqlx::Error> {
         self.limit()?;
         let patience = context::remaining().unwrap_or(Duration::MAX);
+        let began = Instant::now();
         let acquired = tokio::time::timeout(patience, self.inner.acquire()).await;
-        let connection = acquired.map_err(|_| deadline_exceeded()).flatten()?;
+        let acquired = acquired.map_err(|_| deadline_exceeded()).flatten();
+        self.usage.acquired(began.elapsed(), &acquired);
+        let connection = acquired?;
         let limit = self.limit()?;
         Ok((Lease::new(connection, self.statement_timeout), limit))
     }

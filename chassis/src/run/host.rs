@@ -31,6 +31,7 @@ use crate::messaging::EventKeys;
 use crate::messaging::amqp::Broker;
 use crate::redis::{self, Redis};
 use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::Samplers;
 
 /// The channel, in the name space of the installation, in which edges hear of revocations.
 const REVOCATIONS_CHANNEL: &str = "revocations";
@@ -66,6 +67,7 @@ pub struct Host {
     clock: Arc<dyn Clock>,
     registry: Arc<dyn Registry>,
     pools: Mutex<Vec<db::Pool>>,
+    samplers: Samplers,
 }
 
 impl Host {
@@ -98,6 +100,7 @@ impl Host {
             clock: Arc::new(SystemClock),
             registry,
             pools: Mutex::default(),
+            samplers: Samplers::default(),
         };
         if let Some(identity) = identity {
             if !identity.demands_proof() {
@@ -185,6 +188,8 @@ impl Host {
             let pool = checked.clone();
             async move { pool.ping().await.map_err(|error| error.to_string()) }
         });
+        let sampled = pool.clone();
+        self.samplers.add(move || sampled.sample());
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(pool.clone());
         Ok(pool)
     }
@@ -322,6 +327,11 @@ impl Host {
             self.spawn("doorbell listener", listener);
         }
         rung
+    }
+
+    /// What is measured when somebody asks for the metrics.
+    pub(super) fn samplers(&self) -> Samplers {
+        self.samplers.clone()
     }
 
     /// The token that asks the process to stop; the soft token follows when callers know.

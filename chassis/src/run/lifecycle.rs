@@ -45,7 +45,7 @@ pub(super) async fn live<S: Service>(config: S::Config, profile: Profile) -> any
 }
 
 async fn with_signals<S: Service>(config: S::Config, profile: Profile) -> anyhow::Result<()> {
-    let metrics = Metrics::install(S::NAME, env!("CARGO_PKG_VERSION"))?;
+    let metrics = Metrics::install(S::NAME, env!("CARGO_PKG_VERSION"), S::METRICS)?;
     let host = Host::new(S::NAME, profile, config.discovery(), config.tls())?;
     let mut signals = JoinSet::new();
     signals.spawn(wait_for_signals(host.asked(), host.shutdown().clone())?);
@@ -263,7 +263,8 @@ impl Internal {
         let backlog = config.accept_backlog;
         let listener = bind("server.internal_listen", config.internal_listen, backlog)?;
         let address = listener.local_addr()?;
-        let (health, metrics) = (process.host.health().clone(), process.metrics.clone());
+        let metrics = process.metrics.clone().sampling(process.host.samplers());
+        let health = process.host.health().clone();
         let router = http::internal_router(health.clone(), metrics.clone());
         let shutdown = Shutdown::new();
         let limits = HttpServerConfig::from(config);

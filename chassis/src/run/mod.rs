@@ -46,6 +46,8 @@ pub trait Service: Send + Sync + 'static {
     const ENV_PREFIX: &'static str;
     /// Its `config/default.toml`.
     const DEFAULTS: &'static str;
+    /// Its `metrics.toml`: what it exports beyond what every service does.
+    const METRICS: &'static str = "";
     /// Whether its public port is for clients outside, who have no certificate of the fleet.
     const FACES_OUTSIDE: bool = false;
     /// Its configuration.

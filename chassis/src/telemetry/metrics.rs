@@ -1,50 +1,81 @@
 //! Metrics in the Prometheus text form.
 //!
-//! Code records through the `metrics` facade; names of durations end in `_seconds`, names of sizes
-//! in `_bytes`, names of counts in `_items`, and get buckets accordingly. Labels have few values:
-//! methods and routes, never ids.
+//! Code records through the `metrics` facade. Each metric is declared in the `metrics.toml` of its
+//! crate, which the exporter takes help texts and buckets from; a test compares them with the code.
+//! Names of durations end in `_seconds`. Labels have few values: methods and routes, never ids.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-/// From a cache hit to the longest deadline.
-const SECONDS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// From an empty message to the largest one accepted.
-const BYTES: [f64; 7] = [64.0, 256.0, 1_024.0, 4_096.0, 16_384.0, 131_072.0, 1_048_576.0];
-/// From a single item to a full batch.
-const ITEMS: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
+use super::catalogue::Catalogue;
+pub use super::catalogue::MetricsError;
+use super::process;
 
 /// Pause between two rounds of upkeep.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+type Sampler = Box<dyn Fn() + Send + Sync>;
+
+/// What is measured when somebody asks: levels of which nobody tells when they change. Clones share
+/// their samplers.
+#[derive(Clone, Default)]
+pub struct Samplers {
+    all: Arc<Mutex<Vec<Sampler>>>,
+}
+
+impl Samplers {
+    /// Runs `sampler`, which must not wait for anything, before each rendering.
+    pub fn add(&self, sampler: impl Fn() + Send + Sync + 'static) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(sampler));
+    }
+
+    fn run(&self) {
+        self.all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .for_each(|sampler| sampler());
+    }
+}
 
 /// The metrics of this process.
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
-}
-
-fn builder() -> Result<PrometheusBuilder, BuildError> {
-    // Without buckets the exporter would render summaries, which cannot be added up over instances.
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Suffix("_bytes".to_owned()), &BYTES)?
-        .set_buckets_for_metric(Matcher::Suffix("_items".to_owned()), &ITEMS)
+    catalogue: Arc<Catalogue>,
+    samplers: Samplers,
 }
 
 impl Metrics {
-    /// Makes this process record what the facade is given. Fails when something else does already.
-    pub fn install(service: &'static str, version: &'static str) -> Result<Self, BuildError> {
-        let handle = builder()?.install_recorder()?;
+    /// Makes this process record what the facade is given; `declared` is the service's own
+    /// `metrics.toml`. Fails when something else records already.
+    pub fn install(
+        service: &'static str,
+        version: &'static str,
+        declared: &str,
+    ) -> Result<Self, MetricsError> {
+        let catalogue = Catalogue::read(declared)?;
+        let handle = catalogue.exporter()?.install_recorder()?;
+        catalogue.announce();
         metrics::gauge!("build_info", "service" => service, "version" => version).set(1.0);
-        Ok(Self { handle })
+        Ok(Self { handle, catalogue: Arc::new(catalogue), samplers: Samplers::default() })
+    }
+
+    /// The same metrics, for which `samplers` measure before each rendering.
+    #[must_use]
+    pub fn sampling(self, samplers: Samplers) -> Self {
+        Self { samplers, ..self }
     }
 
     /// The metrics in the Prometheus text form.
     pub fn render(&self) -> String {
-        self.handle.render()
+        self.samplers.run();
+        let mut text = self.handle.render();
+        text.push_str(&process::render(&self.catalogue));
+        text
     }
 
     /// Empties the buffers of histograms until `stop`; they grow without end otherwise.
@@ -61,26 +92,28 @@ impl Metrics {
     /// Metrics that nothing is recorded in, for tests of what renders them.
     #[cfg(test)]
     pub(crate) fn detached() -> Self {
-        Self { handle: builder().unwrap().build_recorder().handle() }
+        let catalogue = Catalogue::read("").unwrap();
+        let handle = catalogue.exporter().unwrap().build_recorder().handle();
+        Self { handle, catalogue: Arc::new(catalogue), samplers: Samplers::default() }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     #[test]
-    fn histograms_have_buckets_by_their_unit() {
-        let recorder = builder().unwrap().build_recorder();
-        let handle = recorder.handle();
-        metrics::with_local_recorder(&recorder, || {
-            metrics::histogram!("rpc_server_duration_seconds", "method" => "Get").record(0.003);
-            metrics::histogram!("relay_batch_items").record(120.0);
-            metrics::counter!("events_published_total").increment(2);
+    fn levels_are_measured_when_somebody_asks() {
+        let (samplers, asked) = (Samplers::default(), Arc::new(AtomicU32::new(0)));
+        let metrics = Metrics::detached().sampling(samplers.clone());
+        let count = Arc::clone(&asked);
+        samplers.add(move || {
+            count.fetch_add(1, Ordering::Relaxed);
         });
-        let text = handle.render();
-        assert!(text.contains("rpc_server_duration_seconds_bucket{method=\"Get\",le=\"0.005\"} 1"));
-        assert!(text.contains("relay_batch_items_bucket{le=\"100\"} 0"));
-        assert!(text.contains("events_published_total 2"));
+        metrics.render();
+        metrics.render();
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 }

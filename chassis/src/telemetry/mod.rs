@@ -1,7 +1,9 @@
 //! Telemetry: log lines on stdout, traces to a collector, metrics on the internal port.
 
+mod catalogue;
 pub mod log;
 pub mod metrics;
+mod process;
 pub mod trace;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
