@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use metrics::{Counter, Gauge, counter, gauge};
 use tokio::time::Instant;
 
 /// Value of a breaker that lets everything through.
@@ -14,12 +15,18 @@ pub struct Breaker {
     pause: Duration,
     /// When the next attempt is allowed, in milliseconds since `started`.
     retry_at: AtomicU64,
+    is_open: Gauge,
+    trips: Counter,
 }
 
 impl Breaker {
-    /// Closed; after a failure it lets nothing through for `pause`.
-    pub fn new(pause: Duration) -> Self {
-        Self { started: Instant::now(), pause, retry_at: AtomicU64::new(CLOSED) }
+    /// Closed; after a failure it lets nothing through for `pause`. `name` says in metrics what is
+    /// left alone.
+    pub fn new(name: &'static str, pause: Duration) -> Self {
+        let is_open = gauge!("eh_breaker_open", "breaker" => name);
+        is_open.set(0.0);
+        let trips = counter!("eh_breaker_trips_total", "breaker" => name);
+        Self { started: Instant::now(), pause, retry_at: AtomicU64::new(CLOSED), is_open, trips }
     }
 
     /// Whether the store may be asked now. While the breaker is open, the first who asks after
@@ -38,13 +45,22 @@ impl Breaker {
 
     /// Notes an answer. Returns whether it is the first after a failure.
     pub fn succeeded(&self) -> bool {
-        self.retry_at.load(Ordering::Relaxed) != CLOSED
-            && self.retry_at.swap(CLOSED, Ordering::Relaxed) != CLOSED
+        let is_first = self.retry_at.load(Ordering::Relaxed) != CLOSED
+            && self.retry_at.swap(CLOSED, Ordering::Relaxed) != CLOSED;
+        if is_first {
+            self.is_open.set(0.0);
+        }
+        is_first
     }
 
     /// Notes a failure. Returns whether it is the first after an answer.
     pub fn failed(&self) -> bool {
-        self.retry_at.swap(self.next(), Ordering::Relaxed) == CLOSED
+        let is_first = self.retry_at.swap(self.next(), Ordering::Relaxed) == CLOSED;
+        if is_first {
+            self.is_open.set(1.0);
+            self.trips.increment(1);
+        }
+        is_first
     }
 
     fn next(&self) -> u64 {
@@ -59,11 +75,13 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn one_attempt_per_pause_goes_through_after_a_failure() {
-        let breaker = Breaker::new(Duration::from_secs(1));
+        let breaker = Breaker::new("test", Duration::from_secs(1));
         assert!(breaker.allows() && breaker.allows());
         assert!(breaker.failed());
         assert!(!breaker.failed(), "only the first failure is news");
@@ -74,5 +92,27 @@ mod tests {
         assert!(breaker.succeeded());
         assert!(breaker.allows() && breaker.allows());
         assert!(!breaker.succeeded());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn operators_see_whether_it_is_open_and_how_often_it_opened() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let breaker = metrics::with_local_recorder(&recorder, || {
+            Breaker::new("test", Duration::from_secs(1))
+        });
+        let shows = |open: u32, trips: u32| {
+            let text = recorder.handle().render();
+            let lines = [
+                format!("eh_breaker_open{{breaker=\"test\"}} {open}\n"),
+                format!("eh_breaker_trips_total{{breaker=\"test\"}} {trips}\n"),
+            ];
+            lines.iter().all(|line| text.contains(line))
+        };
+        assert!(shows(0, 0));
+        breaker.failed();
+        breaker.failed();
+        assert!(shows(1, 1));
+        breaker.succeeded();
+        assert!(shows(0, 1));
     }
 }

@@ -8,6 +8,7 @@ mod caller;
 mod claims;
 mod keys;
 mod last_good;
+mod lookups;
 mod revocation;
 mod strict;
 mod verifier;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keys::KeySet;
 use super::last_good::LastGood;
+use super::lookups::Lookups;
 use super::{AuthError, Caller, Claims, KeySource, Revocations, TOKEN_TYPE, TokenFacts, strict};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
@@ -62,6 +63,7 @@ pub struct Verifier {
     /// Where key sets are kept for the next process.
     last_good: Option<Arc<LastGood>>,
     cache: moka::sync::Cache<[u8; 32], Verified>,
+    lookups: Lookups,
 }
 
 impl Verifier {
@@ -83,6 +85,7 @@ impl Verifier {
                 .max_capacity(config.cache_capacity)
                 .time_to_live(config.cache_ttl())
                 .build(),
+            lookups: Lookups::new(),
         }
     }
 
@@ -104,9 +107,11 @@ impl Verifier {
     pub async fn verify(&self, token: &str) -> Result<Caller, AuthError> {
         let digest: [u8; 32] = Sha256::digest(token).into();
         if let Some(verified) = self.find_verified(&digest)? {
+            self.lookups.hits.increment(1);
             self.check_revocation(&verified)?;
             return Ok(verified.caller);
         }
+        self.lookups.misses.increment(1);
         let (claims, generation) = self.check_signature(token).await?;
         self.check_times(&claims)?;
         let (expires_at, version) = (claims.exp, claims.ver);

@@ -126,6 +126,7 @@ impl<C> Picker<C> {
         backend.ejected_until_ms.store(now_ms.saturating_add(duration_ms), Ordering::Relaxed);
         let one_below = self.ejection.after_failures.saturating_sub(1);
         backend.failures.store(one_below, Ordering::Relaxed);
+        metrics::counter!("rpc_client_ejections_total").increment(1);
         tracing::warn!(endpoint = %backend.endpoint, "endpoint ejected after repeated failures");
     }
 

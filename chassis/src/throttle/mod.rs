@@ -123,7 +123,7 @@ impl Throttle {
     /// Counts in `store`, or in this process alone without one. The process keeps `capacity` meters
     /// at most, and leaves the store alone for `pause` after it failed.
     pub fn new(store: Option<Arc<dyn AttemptStore>>, capacity: u64, pause: Duration) -> Self {
-        let shared = store.map(|store| (store, Breaker::new(pause)));
+        let shared = store.map(|store| (store, Breaker::new("attempts", pause)));
         Self { shared, local: LocalAttempts::new(capacity) }
     }
 

@@ -108,7 +108,7 @@ impl SharedBudgets {
             .time_to_idle(idle)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { store, leases, breaker: Breaker::new(pause) }
+        Self { store, leases, breaker: Breaker::new("quotas", pause) }
     }
 
     /// Takes one request from the budget of `key`, here and in what this process counts `alone`;

@@ -15,6 +15,7 @@
 //! Redis that comes back without its memory gives nobody a second budget: in any window two gateways
 //! together let at most twice the budget through, and `n` of them `n` times.
 
+mod decisions;
 mod lease;
 mod local;
 pub mod redis;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::decisions::Counted;
 use crate::config::{QuotaConfig, RateLimitConfig};
 
 /// Spans that a window is counted in: permits come back in as many portions at most.
@@ -52,6 +54,17 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class.
+    pub const ALL: [Self; 7] = [
+        Self::Default,
+        Self::Login,
+        Self::Refresh,
+        Self::Register,
+        Self::Payment,
+        Self::Docs,
+        Self::Address,
+    ];
+
     /// The name in headers, keys and the configuration.
     pub const fn name(self) -> &'static str {
         match self {
@@ -196,6 +209,7 @@ pub struct Limiter {
     address: Quota,
     local: local::LocalBudgets,
     shared: Option<lease::SharedBudgets>,
+    decisions: decisions::Decisions,
 }
 
 impl Limiter {
@@ -226,6 +240,7 @@ impl Limiter {
             local: local::LocalBudgets::new(config.key_capacity, idle),
             shared: store
                 .map(|store| lease::SharedBudgets::new(store, config.key_capacity, idle, pause)),
+            decisions: decisions::Decisions::new(),
         }
     }
 
@@ -248,8 +263,11 @@ impl Limiter {
         if let Some(shared) = &self.shared
             && let Some(decision) = shared.take(key, quota, &self.local).await
         {
+            self.decisions.note(key.class, decision.is_allowed, Counted::Together);
             return decision;
         }
-        self.local.take(key, quota, Instant::now())
+        let decision = self.local.take(key, quota, Instant::now());
+        self.decisions.note(key.class, decision.is_allowed, Counted::Alone);
+        decision
     }
 }

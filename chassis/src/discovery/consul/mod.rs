@@ -153,6 +153,7 @@ async fn follow(agent: &Agent, service: &str, endpoints: &watch::Sender<Arc<[End
                 index = next_index(index, answered_index);
             }
             Err(error) => {
+                metrics::counter!("eh_discovery_failures_total").increment(1);
                 log.failed(service, &error);
                 backoff.pause().await;
             }
@@ -170,6 +171,7 @@ fn next_index(asked: u64, answered: u64) -> u64 {
 fn publish(service: &str, sender: &watch::Sender<Arc<[Endpoint]>>, mut found: Vec<Endpoint>) {
     found.sort();
     found.dedup();
+    count_passing(service, found.len());
     sender.send_if_modified(|current| {
         if found.is_empty() && !current.is_empty() {
             tracing::warn!(service, "no instance is passing, the last known endpoints stay");
@@ -183,6 +185,12 @@ fn publish(service: &str, sender: &watch::Sender<Arc<[Endpoint]>>, mut found: Ve
         *current = Arc::from(found);
         true
     });
+}
+
+/// Shows operators how many of them are well, which may be none while the last good ones are kept.
+fn count_passing(service: &str, count: usize) {
+    let gauge = metrics::gauge!("eh_discovery_passing", "peer" => service.to_owned());
+    gauge.set(u32::try_from(count).unwrap_or(u32::MAX));
 }
 
 /// Tells of an outage once when it begins and once when it ends, not at every attempt.
@@ -222,6 +230,25 @@ mod tests {
         assert_eq!(next_index(0, 17), 17);
         assert_eq!(next_index(17, 17), 17);
         assert_eq!(next_index(17, 16), 0);
+    }
+
+    #[test]
+    fn an_empty_answer_is_shown_to_operators() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let shows = |known: u32, passing: u32| {
+            let text = recorder.handle().render();
+            let lines = [("endpoints", known), ("passing", passing)].map(|(name, count)| {
+                format!("eh_discovery_{name}{{peer=\"order-service\"}} {count}\n")
+            });
+            lines.iter().all(|line| text.contains(line))
+        };
+        metrics::with_local_recorder(&recorder, || {
+            let (sender, _receiver) = watch::channel(Arc::from([]));
+            publish("order-service", &sender, endpoints(&[1, 2]));
+            assert!(shows(2, 2));
+            publish("order-service", &sender, Vec::new());
+            assert!(shows(2, 0));
+        });
     }
 
     #[test]
