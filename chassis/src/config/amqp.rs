@@ -32,6 +32,8 @@ pub struct AmqpConfig {
     pub confirm_timeout_ms: u64,
     /// Longest pause between two attempts to connect or to handle a message.
     pub retry_backoff_max_ms: u64,
+    /// How often the messages that wait are counted.
+    pub measure_every_ms: u64,
 }
 
 impl AmqpConfig {
@@ -54,6 +56,11 @@ impl AmqpConfig {
     pub fn retry_backoff_max(&self) -> Duration {
         Duration::from_millis(self.retry_backoff_max_ms)
     }
+
+    /// How often the messages that wait are counted.
+    pub fn measure_every(&self) -> Duration {
+        Duration::from_millis(self.measure_every_ms)
+    }
 }
 
 impl Default for AmqpConfig {
@@ -68,6 +75,7 @@ impl Default for AmqpConfig {
             connect_timeout_ms: 5_000,
             confirm_timeout_ms: 5_000,
             retry_backoff_max_ms: 10_000,
+            measure_every_ms: 5_000,
         }
     }
 }

@@ -16,6 +16,7 @@ use lapin::Channel;
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -406,5 +407,33 @@ async fn a_dead_letter_tells_that_nobody_signed_it() {
     stop.cancel();
     keeping.await.unwrap();
     drop(broker);
+    consuming.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo ehub test"]
+async fn messages_that_wait_are_counted() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let may_apply = Arc::new(AtomicBool::new(false));
+    let permitted = Arc::clone(&may_apply);
+    let handler = Recorder::new(move |_| {
+        let not_yet = || HandleError::Retry(anyhow::anyhow!("not yet"));
+        permitted.load(Ordering::SeqCst).then_some(()).ok_or_else(not_yet)
+    });
+    let consuming = Consuming::start(handler, |config| {
+        (config.prefetch, config.batch_max, config.measure_every_ms) = (1, 1, 100);
+    })
+    .await;
+    let waiting = |count: u32| {
+        let queue = consuming.test.broker().topology().queue(NAME);
+        let line = format!("eh_consumer_queue_messages{{queue=\"{queue}\"}} {count}\n");
+        recorder.handle().render().contains(&line)
+    };
+    consuming.publish(1..5).await;
+    eventually("three of four waiting", || async { waiting(3) }).await;
+    may_apply.store(true, Ordering::SeqCst);
+    consuming.applied(&[1, 2, 3, 4]).await;
+    eventually("none waiting", || async { waiting(0) }).await;
     consuming.finish().await;
 }

@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 
 use super::batch::{Batch, Item, Ticket};
 use super::broker::FIRST_PAUSE;
+use super::tally::Tally;
 use crate::backoff::Backoff;
 use crate::error::Chain;
 use crate::messaging::{Envelope, HandleError, Handler, Untrusted, trace};
@@ -70,11 +71,13 @@ pub(super) struct Applier {
     queue: String,
     pause_max: Duration,
     held: FuturesUnordered<Pause>,
+    tally: Tally,
 }
 
 impl Applier {
     pub(super) fn new(handler: Arc<dyn Handler>, queue: String, pause_max: Duration) -> Self {
-        Self { handler, queue, pause_max, held: FuturesUnordered::new() }
+        let tally = Tally::new(&queue);
+        Self { handler, queue, pause_max, held: FuturesUnordered::new(), tally }
     }
 
     /// Waits until the pause of a held event is over; never ends while nothing is held. Nothing is
@@ -114,7 +117,10 @@ impl Applier {
         }
         failpoint!("consumer.received");
         match self.call(&batch.envelopes).await {
-            Ok(()) => self.acknowledge(&batch.tickets).await,
+            Ok(()) => {
+                self.tally.applied(&batch.envelopes);
+                self.acknowledge(&batch.tickets).await
+            }
             Err(failure) if batch.len() > 1 => {
                 // Correct, and slow: whoever sees it often has a handler that fails on batches.
                 tracing::warn!(
@@ -123,8 +129,7 @@ impl Applier {
                     error = %failure,
                     "batch failed, events are applied one by one"
                 );
-                metrics::counter!("eh_consumer_batches_split_total", "queue" => self.queue.clone())
-                    .increment(1);
+                self.tally.split();
                 self.apply_singly(batch).await
             }
             Err(failure) => {
@@ -146,8 +151,9 @@ impl Applier {
             match self.call(std::slice::from_ref(&item.envelope)).await {
                 Ok(()) => {
                     in_a_row = 0;
+                    self.tally.applied(std::slice::from_ref(&item.envelope));
                     item.ticket.acker.ack(BasicAckOptions::default()).await?;
-                    self.count("applied", 1);
+                    self.tally.count("applied", 1);
                 }
                 Err(failure) => {
                     in_a_row = if matches!(failure, Failure::Retry(_)) { in_a_row + 1 } else { 0 };
@@ -193,7 +199,7 @@ impl Applier {
                 ticket.acker.ack(BasicAckOptions::default()).await?;
             }
         }
-        self.count("applied", tickets.len());
+        self.tally.count("applied", tickets.len());
         Ok(())
     }
 
@@ -204,7 +210,7 @@ impl Applier {
                 tracing::warn!(event.id = %event, reason, "event is poison");
                 // Without requeue a rejected message becomes a dead letter.
                 item.ticket.acker.reject(BasicRejectOptions { requeue: false }).await?;
-                self.count("poison", 1);
+                self.tally.count("poison", 1);
             }
             Failure::Panic(message) => {
                 tracing::error!(event.id = %event, redeliveries, message, "event handler panicked");
@@ -248,14 +254,8 @@ impl Applier {
 
     async fn requeue(&self, ticket: &Ticket) -> lapin::Result<()> {
         ticket.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await?;
-        self.count("requeued", 1);
+        self.tally.count("requeued", 1);
         Ok(())
-    }
-
-    fn count(&self, outcome: &'static str, events: usize) {
-        let queue = self.queue.clone();
-        metrics::counter!("eh_consumer_events_total", "queue" => queue, "outcome" => outcome)
-            .increment(events as u64);
     }
 
     /// Rejects a message that is no event.
@@ -267,7 +267,7 @@ impl Applier {
         tracing::warn!(messaging.queue = %self.queue, error = %Chain(error), "message is no event");
         acker.reject(BasicRejectOptions { requeue: false }).await?;
         let is_known = matches!(error, Untrusted::NoEvent(_));
-        self.count(if is_known { "undecodable" } else { "untrusted" }, 1);
+        self.tally.count(if is_known { "undecodable" } else { "untrusted" }, 1);
         Ok(())
     }
 }

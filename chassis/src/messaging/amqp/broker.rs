@@ -13,6 +13,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::consumer::Consumer;
 use super::dead::DeadLetterConsumer;
+use super::depth::Depth;
 use super::publisher::AmqpPublisher;
 use super::topology::Topology;
 use crate::backoff::Backoff;
@@ -164,7 +165,11 @@ impl Broker {
         config: &AmqpConfig,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
-        Consumer::new(self.claim(), name, bindings, handler, config).run(stop)
+        let depth = Depth::new(self.clone(), name, config).watch(stop.clone());
+        let consumer = Consumer::new(self.claim(), name, bindings, handler, config).run(stop);
+        async move {
+            tokio::join!(consumer, depth);
+        }
     }
 
     /// Hands the dead letters of the consumer `name` to `graveyard` until `stop` is cancelled.

@@ -40,6 +40,9 @@ impl DeadLetterConsumer {
         graveyard: Arc<dyn Graveyard>,
         config: &AmqpConfig,
     ) -> Self {
+        // From the start, so that the first one is a rise that an alert sees.
+        metrics::counter!("eh_consumer_dead_letters_total", "queue" => name.to_owned())
+            .increment(0);
         Self { claim, name: name.to_owned(), graveyard, config: config.clone() }
     }
 

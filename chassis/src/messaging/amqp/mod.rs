@@ -11,7 +11,9 @@ mod batch;
 mod broker;
 mod consumer;
 mod dead;
+mod depth;
 mod publisher;
+mod tally;
 mod topology;
 
 pub use broker::Broker;
