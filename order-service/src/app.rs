@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chassis::audit::AuditLog;
 use chassis::auth::GrpcKeySource;
 use chassis::clock::Clock;
-use chassis::db::Pool;
+use chassis::db::{Election, Pool};
 use chassis::grpc::{Channel, GrpcApp};
 use chassis::messaging::amqp::Broker;
 use chassis::outbox::{Outbox, Relay};
@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::api::callers::CALLERS;
 use crate::api::consumer::{BINDINGS, PaymentEvents, QUEUE};
 use crate::api::grpc::OrderApi;
+use crate::census;
 use crate::client::payment::GrpcPaymentGateway;
 use crate::config::Config;
 use crate::repository::mysql::{MIGRATOR, MySqlRepository};
@@ -30,6 +31,7 @@ impl Service for App {
     const NAME: &'static str = "order-service";
     const ENV_PREFIX: &'static str = "EH_ORDER";
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
+    const METRICS: &'static str = include_str!("../metrics.toml");
     type Config = Config;
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
@@ -45,6 +47,7 @@ impl Service for App {
             exchange_events(&config, host, &broker, &surroundings, &service);
         }
         start_workers(&config, host, &service);
+        count_orders(&config, host, &surroundings, &service);
 
         let issuer = host.channel("auth-service", &config.upstream);
         let keys = Arc::new(GrpcKeySource::new(issuer, &config.token));
@@ -103,6 +106,19 @@ fn exchange_events(
     host.spawn("outbox-relay", relay.run(stop.clone()));
     let events = Arc::new(PaymentEvents::new(Arc::clone(service)));
     host.spawn("payment-events", broker.consume(QUEUE, BINDINGS, events, &config.amqp, stop));
+}
+
+/// Figures of what is under way.
+fn count_orders(
+    config: &Config,
+    host: &Host,
+    Surroundings { pool, .. }: &Surroundings,
+    service: &Arc<OrderService>,
+) {
+    let pace = config.workers.census_every();
+    let election = Election::new(pool.clone(), census::LOCK, pace);
+    let stop = host.shutdown().soft();
+    host.spawn("census", census::run(Arc::clone(service), election, pace, stop));
 }
 
 /// What is done without being asked.

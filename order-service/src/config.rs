@@ -84,6 +84,10 @@ pub struct WorkersConfig {
     pub expiry_every_ms: u64,
     /// Pause between two sweeps of what is forgotten.
     pub sweep_every_s: u64,
+    /// Pause between two counts of open orders.
+    pub census_every_s: u64,
+    /// Orders of one state that are counted at most.
+    pub census_max: u32,
 }
 
 impl WorkersConfig {
@@ -101,6 +105,11 @@ impl WorkersConfig {
     pub fn sweep_every(&self) -> Duration {
         Duration::from_secs(self.sweep_every_s)
     }
+
+    /// Pause between two counts of open orders.
+    pub fn census_every(&self) -> Duration {
+        Duration::from_secs(self.census_every_s)
+    }
 }
 
 impl Config {
@@ -116,11 +125,12 @@ impl Config {
             keep: TimeDelta::hours(i64::from(self.orders.keep_h)),
             timeline_max: self.orders.timeline_max,
             batch: self.workers.batch,
+            census_max: self.workers.census_max,
         }
     }
 
     /// The keys whose value must not be zero.
-    fn positive(&self) -> [(&'static str, u64); 8] {
+    fn positive(&self) -> [(&'static str, u64); 10] {
         let (orders, workers) = (&self.orders, &self.workers);
         [
             ("orders.ttl_s", orders.ttl_s.into()),
@@ -131,6 +141,8 @@ impl Config {
             ("workers.recheck_after_ms", workers.recheck_after_ms.into()),
             ("workers.expiry_every_ms", workers.expiry_every_ms),
             ("workers.sweep_every_s", workers.sweep_every_s),
+            ("workers.census_every_s", workers.census_every_s),
+            ("workers.census_max", workers.census_max.into()),
         ]
     }
 }

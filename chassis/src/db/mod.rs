@@ -44,6 +44,7 @@
 //! ```
 
 mod arity;
+mod election;
 mod error;
 mod lease;
 mod migrate;
@@ -52,6 +53,7 @@ mod transaction;
 mod usage;
 
 pub use arity::{chunks, push_list};
+pub use election::Election;
 pub use error::{DbError, violated_key};
 pub use migrate::{MigrationError, connect_and_migrate};
 pub use pool::{Pool, connect};

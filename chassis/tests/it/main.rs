@@ -13,6 +13,7 @@ mod calls;
 mod certificates;
 mod consul;
 mod consumer;
+mod election;
 mod identity;
 mod inbox;
 mod migrations;

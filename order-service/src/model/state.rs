@@ -85,6 +85,11 @@ impl OrderStatus {
             .map(|(_, _, to)| *to)
     }
 
+    /// Whether nothing can happen to the order any more.
+    pub fn is_over(self) -> bool {
+        TRANSITIONS.iter().all(|(from, _, _)| *from != self)
+    }
+
     /// Whether the order may still be paid.
     pub fn awaits_payment(self) -> bool {
         self.after(Trigger::Capture).is_some()
@@ -229,6 +234,18 @@ mod tests {
             let unshipped = ended(*to) && *from != OrderStatus::Shipped;
             assert_eq!(trigger.releases_stock(), unshipped, "{from} on {trigger:?}");
         }
+    }
+
+    #[test]
+    fn an_order_is_over_when_nothing_leads_on() {
+        let over: Vec<_> = OrderStatus::ALL.into_iter().filter(|s| s.is_over()).collect();
+        let ends = [
+            OrderStatus::Cancelled,
+            OrderStatus::Expired,
+            OrderStatus::Completed,
+            OrderStatus::Refunded,
+        ];
+        assert_eq!(over, ends);
     }
 
     #[test]

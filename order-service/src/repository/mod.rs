@@ -174,6 +174,10 @@ pub trait WorkRepository: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Order>, OrderError>;
 
+    /// Counts the orders that are not over, by state and no further than `limit` each. A state without
+    /// any is missing.
+    async fn count_open(&self, limit: u32) -> Result<Vec<(OrderStatus, u32)>, OrderError>;
+
     /// Forgets up to `limit` claims and up to `limit` inbox rows from before `before`; returns how
     /// many.
     async fn sweep(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, OrderError>;

@@ -17,6 +17,7 @@ mod refund_order;
 mod request_refunds;
 mod settle_payment;
 mod sweep;
+mod take_census;
 
 #[cfg(test)]
 mod testing;
@@ -34,6 +35,7 @@ pub use create_order::CreateOrder;
 pub use pay_order::PayOrder;
 pub use read_orders::{ListOrders, Listing, Told};
 pub use refund_order::RefundOrder;
+pub use take_census::Census;
 
 use crate::client::PaymentGateway;
 use crate::model::{Actor, Cause, Order, OrderError, OrderId, Requester};
@@ -82,6 +84,8 @@ pub struct Policy {
     pub timeline_max: u32,
     /// How much a worker takes on at once; one that calls payment-service, a few at most.
     pub batch: u32,
+    /// Orders of one state that are counted at most.
+    pub census_max: u32,
 }
 
 impl Default for Policy {
@@ -96,6 +100,7 @@ impl Default for Policy {
             keep: TimeDelta::hours(48),
             timeline_max: 500,
             batch: 50,
+            census_max: 10_000,
         }
     }
 }

@@ -39,6 +39,7 @@ pub async fn holds(store: &dyn Store) {
     working::due_refunds_are_leased(store).await;
     working::overdue_orders_are_found_by_age(store).await;
     reading::the_timeline_is_told_in_order(store).await;
+    working::open_orders_are_counted(store).await;
     working::old_claims_are_swept(store).await;
 }
 

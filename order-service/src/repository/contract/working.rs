@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Store, case, epoch, order, place, placed, placed_at, robot, settle, shelve};
+use super::{Store, cancel, case, epoch, order, place, placed, placed_at, robot, settle, shelve};
 use crate::model::{KeyUse, OrderStatus, Outcome, Trigger, fixtures};
 use crate::repository::{Lease, Saved};
 
@@ -74,6 +74,25 @@ pub(super) async fn overdue_orders_are_found_by_age(store: &dyn Store) {
         assert_eq!(store.save(&change, KeyUse::None).await.unwrap(), Saved::Done);
     }
     assert!(store.list_overdue(now, 10).await.unwrap().is_empty());
+}
+
+pub(super) async fn open_orders_are_counted(store: &dyn Store) {
+    let count = |status: OrderStatus, counts: &[(OrderStatus, u32)]| {
+        counts.iter().find(|(counted, _)| *counted == status).map_or(0, |(_, count)| *count)
+    };
+    let before = store.count_open(1_000).await.unwrap();
+    let (one, two) = (placed(store).await, placed(store).await);
+    settle(store, &one, &Outcome::Captured).await;
+    let after = store.count_open(1_000).await.unwrap();
+    for status in [OrderStatus::Created, OrderStatus::Paid] {
+        assert_eq!(count(status, &after), count(status, &before) + 1, "{status}");
+    }
+    cancel(store, &two.order).await;
+    let last = store.count_open(1_000).await.unwrap();
+    assert_eq!(count(OrderStatus::Created, &last), count(OrderStatus::Created, &before));
+    assert!(last.iter().all(|(status, count)| !status.is_over() && *count > 0), "{last:?}");
+    let bounded = store.count_open(1).await.unwrap();
+    assert!(bounded.iter().all(|(_, count)| *count == 1), "{bounded:?}");
 }
 
 pub(super) async fn old_claims_are_swept(store: &dyn Store) {

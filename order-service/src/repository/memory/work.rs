@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{ClaimKey, MemoryRepository, StoredRefund};
-use crate::model::{Attempt, Order, OrderError, OrderId, PaymentCase, PaymentId, Refund, RefundId};
+use crate::model::{
+    Attempt, Order, OrderError, OrderId, OrderStatus, PaymentCase, PaymentId, Refund, RefundId,
+};
 use crate::repository::{Lease, WorkRepository};
 
 #[async_trait]
@@ -83,6 +85,18 @@ impl WorkRepository for MemoryRepository {
             let orders = tables.orders.values().filter(|order| stuck.contains(&order.id));
             let later = orders.filter(|order| after.is_none_or(|after| order.id > after));
             later.take(limit as usize).cloned().collect()
+        }))
+    }
+
+    async fn count_open(&self, limit: u32) -> Result<Vec<(OrderStatus, u32)>, OrderError> {
+        Ok(self.read(|tables| {
+            let open = OrderStatus::ALL.into_iter().filter(|status| !status.is_over());
+            let counted = open.map(|status| {
+                let orders = tables.orders.values().filter(|order| order.status == status);
+                let count = orders.take(limit as usize).count();
+                (status, u32::try_from(count).unwrap_or(u32::MAX))
+            });
+            counted.filter(|(_, count)| *count > 0).collect()
         }))
     }
 

@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::MySqlRepository;
 use super::past::RefundRow;
 use super::read::{self, select_orders, select_refunds};
-use crate::model::{Order, OrderError, OrderId, PaymentCase, PaymentId, Refund, RefundId};
+use crate::model::{
+    Order, OrderError, OrderId, OrderStatus, PaymentCase, PaymentId, Refund, RefundId,
+};
 use crate::repository::{Lease, WorkRepository};
 
 #[async_trait]
@@ -95,6 +97,31 @@ impl WorkRepository for MySqlRepository {
                 .fetch_all(&mut **tx)
                 .await?;
                 read::with_items(tx, rows).await
+            })
+        })
+        .await
+    }
+
+    /// State by state, so that the limit holds for each and the key by state and expiry is enough.
+    #[instrument(name = "db.work.count_open", skip_all)]
+    async fn count_open(&self, limit: u32) -> Result<Vec<(OrderStatus, u32)>, OrderError> {
+        let open = || OrderStatus::ALL.into_iter().filter(|status| !status.is_over());
+        db::session(&self.pool, |tx| {
+            Box::pin(async move {
+                let mut counts = Vec::new();
+                for status in open() {
+                    let count: i64 = sqlx::query_scalar(
+                        "SELECT COUNT(*) FROM \
+                         (SELECT 1 AS found FROM orders WHERE status = ? LIMIT ?) AS counted",
+                    )
+                    .bind(status.as_str())
+                    .bind(limit)
+                    .fetch_one(&mut **tx)
+                    .await?;
+                    counts.push((status, u32::try_from(count).unwrap_or(u32::MAX)));
+                }
+                counts.retain(|(_, count)| *count > 0);
+                Ok::<_, OrderError>(counts)
             })
         })
         .await
