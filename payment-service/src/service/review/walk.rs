@@ -101,8 +101,12 @@ fn captured() -> Charge {
     Charge { provider_reference: String::new(), outcome: Outcome::Captured }
 }
 
-/// Tells people of each class of differences, with one example.
+/// Shows how many differences there are, and tells people of each class with one example.
 fn tell(summary: &WalkSummary) {
+    for class in &summary.report.classes {
+        let count = u32::try_from(class.count).unwrap_or(u32::MAX);
+        metrics::gauge!("eh_ledger_differences", "class" => class.class.as_str()).set(count);
+    }
     for class in summary.report.classes.iter().filter(|class| class.count > 0) {
         let example = class.examples.first();
         tracing::error!(
@@ -149,6 +153,25 @@ mod tests {
         bench.service.handle_callback(bench.signed(body)).await.unwrap();
         bench.provider.forget(payment.id());
         payment.id()
+    }
+
+    #[tokio::test]
+    async fn differences_are_shown_until_a_walk_finds_none() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let shown = |count: u32| {
+            let line = format!("eh_ledger_differences{{class=\"amount_differs\"}} {count}\n");
+            recorder.handle().render().contains(&line)
+        };
+        let bench = Bench::new([]);
+        captured_late(&bench).await;
+        bench.provider.falsify(|ledger| ledger.iter_mut().for_each(|charge| charge.amount += 1));
+        bench.clock.advance(TimeDelta::minutes(10));
+        walk(&bench).await;
+        assert!(shown(1));
+        bench.provider.falsify(|ledger| ledger.iter_mut().for_each(|charge| charge.amount -= 1));
+        walk(&bench).await;
+        assert!(shown(0));
     }
 
     fn told(summary: &WalkSummary) -> Vec<DifferenceClass> {
