@@ -16,7 +16,8 @@
 //! 11. [`bench`]: how fast it is, where that is a promise;
 //! 12. [`rolling`]: what it costs to replace every process under load;
 //! 13. [`dependencies`]: what the binaries are made of;
-//! 14. [`process`], [`port`], [`wait`], [`address`], [`http`],
+//! 14. [`observability`]: what the services export;
+//! 15. [`process`], [`port`], [`wait`], [`address`], [`http`],
 //!     [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
@@ -36,6 +37,7 @@ pub mod layout;
 pub mod local;
 pub mod middleware;
 pub mod mutants;
+pub mod observability;
 pub mod port;
 pub mod process;
 pub mod proxy;

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod down;
 mod keys;
+mod metrics;
 mod middleware;
 mod mutants;
 mod provider;
@@ -64,6 +65,8 @@ enum Command {
     Roll(roll::Args),
     /// Runs the tests with each planted bug in turn, and tells which ones they see
     Mutants(mutants::Args),
+    /// Prints or writes the reference page of the metrics
+    Metrics(metrics::Args),
     /// Writes what each binary is made of (CycloneDX), in a folder
     Sbom(sbom::Args),
     /// Runs the middleware alone
@@ -86,6 +89,12 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Says what is wrong with the words behind `cargo ehub`, for whoever checks what pages tell to type.
+pub fn check(words: &[&str]) -> std::result::Result<(), String> {
+    let line = std::iter::once("cargo ehub").chain(words.iter().copied());
+    Cli::try_parse_from(line).map(drop).map_err(|error| error.to_string())
+}
+
 fn run(command: Command) -> Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
@@ -105,6 +114,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Bench(args) => bench::run(&args).await,
             Command::Roll(args) => roll::run(&args).await,
             Command::Mutants(args) => mutants::run(&args).await,
+            Command::Metrics(args) => metrics::run(&args),
             Command::Sbom(args) => sbom::run(&args).await,
             Command::Middleware(args) => middleware::run(&args).await,
             Command::Provider(args) => provider::run(&args).await,

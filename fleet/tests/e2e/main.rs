@@ -9,6 +9,7 @@ mod broker;
 mod codes;
 mod faults;
 mod flows;
+mod metrics;
 mod payments;
 mod provider;
 mod replicas;
