@@ -10,7 +10,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}
 # Smaller build data, and nobody builds a change twice here.
 export CARGO_INCREMENTAL=0
 
-all_stages=(format scripts machine lint docs protocol dependencies test mutants release)
+all_stages=(format scripts machine lint docs protocol observability dependencies test mutants release)
 
 stage_format() { cargo fmt --all --check; }
 
@@ -38,6 +38,19 @@ stage_protocol() {
     npm install --silent --no-audit --no-fund --prefix "$folder" "@bufbuild/buf@$buf_version"
     "$folder/node_modules/.bin/buf" lint proto
     rm -rf "$folder"
+}
+
+# Rules and their unit tests by promtool; that they ask for what is exported, by the tests of fleet. A
+# machine that cannot have promtool skips this, and says so.
+stage_observability() {
+    local rules=deploy/observability/rules PATH="$PWD/.ehub/bin:$PATH"
+    if ! scripts/install-promtool.sh; then
+        echo "promtool is missing, so RULES AND ALERTS ARE NOT TESTED" >&2
+        return
+    fi
+    promtool check config --syntax-only deploy/observability/prometheus.yml
+    promtool check rules $(find "$rules" -name '*.yml' ! -name '*_test.yml')
+    promtool test rules "$rules"/*_test.yml
 }
 
 # Licences, banned crates, sources and bills of materials by tests, which need nothing but cargo: to
