@@ -86,6 +86,23 @@ fn servers_for_a_developer_are_the_fleets_and_on_loopback() {
 }
 
 #[test]
+fn what_watches_the_fleet_is_there_when_asked_for_and_has_no_rights() {
+    let compose = compose();
+    for name in ["prometheus", "grafana", "jaeger"] {
+        assert_eq!(compose.of(name, "profiles"), ["[observability]"], "{name}");
+        assert_eq!(compose.of(name, "cap_drop"), ["[ALL]"], "{name}");
+        let image = compose.of(name, "image").join("");
+        let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
+        assert!(tag.contains(|c: char| c.is_ascii_digit()), "{name}: {image} names no version");
+        let ports = compose.of(name, "ports");
+        assert!(ports.iter().all(|port| port.starts_with("127.0.0.1:")), "{name}: {ports:?}");
+    }
+    let asked = compose.built().into_iter().chain(["mysql", "redis", "rabbitmq", "consul"]);
+    let mut asked = asked.filter(|name| !compose.of(name, "profiles").is_empty());
+    assert_eq!(asked.next(), None, "a fleet needs no profile");
+}
+
+#[test]
 fn a137_images_run_as_nobody_and_have_no_shell() {
     let images = images();
     assert_eq!(images.len(), 2, "the services' image and that of the certificates");
