@@ -38,6 +38,7 @@ impl Service for App {
     const NAME: &'static str = "user-service";
     const ENV_PREFIX: &'static str = "EH_USER";
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
+    const METRICS: &'static str = include_str!("../metrics.toml");
     type Config = Config;
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
