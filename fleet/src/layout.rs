@@ -51,9 +51,14 @@ impl Layout {
         self.state.join("data").join(server)
     }
 
+    /// The logs of all processes.
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("log")
+    }
+
     /// The log of a process.
     pub fn log(&self, process: &str) -> PathBuf {
-        self.state.join("log").join(format!("{process}.log"))
+        self.logs().join(format!("{process}.log"))
     }
 
     /// Certificates and keys of the services.

@@ -17,7 +17,8 @@
 //! 12. [`rolling`]: what it costs to replace every process under load;
 //! 13. [`dependencies`]: what the binaries are made of;
 //! 14. [`observability`]: what the services export;
-//! 15. [`process`], [`port`], [`wait`], [`address`], [`http`],
+//! 15. [`logs`]: what a running fleet has written;
+//! 16. [`process`], [`port`], [`wait`], [`time`], [`address`], [`http`],
 //!     [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
@@ -35,6 +36,7 @@ pub mod harness;
 pub mod http;
 pub mod layout;
 pub mod local;
+pub mod logs;
 pub mod middleware;
 pub mod mutants;
 pub mod observability;
@@ -47,6 +49,7 @@ pub mod sandbox;
 pub mod schema;
 pub mod seed;
 pub mod services;
+pub mod time;
 pub mod ui;
 pub mod wait;
 

@@ -17,6 +17,32 @@ pub fn error_line(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Whether a person reads standard output.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Whether standard output takes colours: a terminal, unless NO_COLOR asks otherwise.
+pub fn is_coloured() -> bool {
+    is_terminal() && environment::find("NO_COLOR").is_none()
+}
+
+/// Text of a stranger, without the characters that a terminal obeys.
+pub fn printable(text: &str) -> String {
+    let escape = |c: char| c.is_control() && c != '\t';
+    if !text.contains(escape) {
+        return text.to_owned();
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
+        if escape(c) {
+            safe.extend(c.escape_default())
+        } else {
+            safe.push(c)
+        }
+        safe
+    })
+}
+
 /// Tells what is being done and how long it took.
 #[derive(Clone, Debug)]
 pub struct Progress {
@@ -27,8 +53,7 @@ pub struct Progress {
 impl Progress {
     /// For a person: coloured on a terminal unless NO_COLOR asks otherwise.
     pub fn visible() -> Self {
-        let is_coloured = io::stdout().is_terminal() && environment::find("NO_COLOR").is_none();
-        Self { is_silent: false, is_coloured }
+        Self { is_silent: false, is_coloured: is_coloured() }
     }
 
     /// For tests.
@@ -127,6 +152,12 @@ mod tests {
             table(&rows),
             "  API       http://127.0.0.1:8080\n  Ordres ✓  x                      note\n"
         );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_instead() {
+        assert_eq!(printable("a\u{1b}[2Jb\tc\r"), "a\\u{1b}[2Jb\tc\\r");
+        assert_eq!(printable("订单 ✓"), "订单 ✓");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
+pub use crate::time::now;
+
 /// What came of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -168,12 +170,6 @@ impl History {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The time of the machine, for the records; what is measured is measured by the monotonic clock.
-#[expect(clippy::disallowed_methods, reason = "a record of a run tells when it was")]
-pub fn now() -> DateTime<Utc> {
-    Utc::now()
 }
 
 /// A time as the records show it.

@@ -9,6 +9,7 @@ mod doctor;
 mod down;
 mod keys;
 mod metrics;
+mod logs;
 mod middleware;
 mod mutants;
 mod provider;
@@ -45,6 +46,8 @@ enum Command {
     Down(down::Args),
     /// Shows what runs and where
     Status,
+    /// Shows what the services have written, as one log
+    Logs(logs::Args),
     /// Registers, logs in, orders, pays and waits for the notification, on the running fleet
     Demo(demo::Args),
     /// Puts the demo products on sale; what exists stays as it is
@@ -104,6 +107,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Up(args) => up::run(&args).await,
             Command::Down(args) => down::run(&args),
             Command::Status => status::run(),
+            Command::Logs(args) => logs::run(&args).await,
             Command::Demo(args) => demo::run(&args).await,
             Command::Seed(args) => seed::run(&args).await,
             Command::Keys(args) => keys::run(&args).await,

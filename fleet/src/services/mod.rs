@@ -53,6 +53,13 @@ impl Service {
         Self::ALL.iter().find(|service| service.name == name)
     }
 
+    /// Finds the service that a process belongs to by the process' name.
+    pub fn of_process(name: &str) -> Option<&'static Self> {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let base = name.rsplit_once('-').filter(|(_, last)| is_number(last));
+        Self::find(base.map_or(name, |(base, _)| base))
+    }
+
     /// The name of one of its processes: the first bears the service's own.
     pub fn instance_name(&self, replica: usize) -> String {
         if replica == 0 { self.name.to_owned() } else { format!("{}-{}", self.name, replica + 1) }
@@ -78,5 +85,10 @@ mod tests {
         let order = Service::find("order-service").unwrap();
         assert_eq!(order.instance_name(0), "order-service");
         assert_eq!(order.instance_name(1), "order-service-2");
+        assert_eq!(Service::of_process("order-service-2"), Some(order));
+        assert_eq!(Service::of_process("order-service"), Some(order));
+        for other in ["order", "order-service-", "order-service-x", "redis", "epmd-1"] {
+            assert_eq!(Service::of_process(other), None, "{other}");
+        }
     }
 }
