@@ -18,7 +18,8 @@
 //! 13. [`dependencies`]: what the binaries are made of;
 //! 14. [`observability`]: what the services export;
 //! 15. [`logs`]: what a running fleet has written;
-//! 16. [`process`], [`port`], [`wait`], [`time`], [`address`], [`http`],
+//! 16. [`status`]: how it is;
+//! 17. [`process`], [`port`], [`wait`], [`time`], [`address`], [`http`],
 //!     [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
@@ -49,6 +50,7 @@ pub mod sandbox;
 pub mod schema;
 pub mod seed;
 pub mod services;
+pub mod status;
 pub mod time;
 pub mod ui;
 pub mod wait;

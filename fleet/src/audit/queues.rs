@@ -2,29 +2,19 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use reqwest::Url;
-use serde::Deserialize;
+use anyhow::Result;
 
 use super::snapshot::Snapshot;
 use super::{Invariant, Report, Sources};
+use crate::middleware::queues::{self, Queue};
 use crate::wait;
 
-const LIMIT: Duration = Duration::from_secs(10);
 /// The management API tells counts that are some seconds old.
 const STALE: Duration = Duration::from_secs(15);
 const MAIN: &str = "queue_not_empty";
 const DEAD: &str = "dead_letters_are_not_the_planted_ones";
 const OPEN: &str = "SELECT CONVERT(event_id USING utf8mb4), CONVERT(reason USING utf8mb4) \
     FROM {notify}.dead_letters WHERE status = 'OPEN' ORDER BY id";
-
-/// One queue as the management API tells of it.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Queue {
-    name: String,
-    #[serde(default)]
-    messages: u64,
-}
 
 /// Looks at the queues of the fleet's name space; returns how many dead letters nobody has
 /// collected.
@@ -47,7 +37,7 @@ pub(super) async fn check(sources: &Sources, report: &mut Report) -> Result<u64>
     }
     report.checked(invariant, MAIN);
     report.counts.insert("queues", queues.len() as u64);
-    for Queue { name, messages } in queues.iter().filter(|queue| queue.is_busy()) {
+    for Queue { name, messages, .. } in queues.iter().filter(|queue| queue.is_busy()) {
         if sources.grace.is_zero() {
             report.add((invariant, MAIN), name.clone(), format!("{messages} messages"));
         } else {
@@ -80,16 +70,6 @@ pub(super) async fn check_dead_letters(
     Ok(())
 }
 
-impl Queue {
-    fn is_dead(&self) -> bool {
-        self.name.rsplit_once('.').is_some_and(|(_, last)| last == "dead")
-    }
-
-    fn is_busy(&self) -> bool {
-        self.messages > 0 && !self.is_dead()
-    }
-}
-
 /// Messages in all queues; `None` when they cannot be seen.
 pub(super) async fn backlog(sources: &Sources) -> Result<Option<u64>> {
     let queues = list(sources).await?;
@@ -98,12 +78,5 @@ pub(super) async fn backlog(sources: &Sources) -> Result<Option<u64>> {
 
 async fn list(sources: &Sources) -> Result<Option<Vec<Queue>>> {
     let Some(management) = &sources.management else { return Ok(None) };
-    let client = crate::http::client().timeout(LIMIT).build()?;
-    let url = Url::parse(management)?.join("/api/queues/%2f")?;
-    let reply = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-    let reply =
-        reply.map_err(reqwest::Error::without_url).context("the broker's management API")?;
-    let queues: Vec<Queue> = reply.json().await.map_err(reqwest::Error::without_url)?;
-    let prefix = format!("{}.", sources.namespace);
-    Ok(Some(queues.into_iter().filter(|queue| queue.name.starts_with(&prefix)).collect()))
+    queues::list(management, &sources.namespace).await.map(Some)
 }

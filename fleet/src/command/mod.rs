@@ -44,8 +44,8 @@ enum Command {
     Up(up::Args),
     /// Stops everything that `up` has started
     Down(down::Args),
-    /// Shows what runs and where
-    Status,
+    /// Shows what runs and where, and how it is
+    Status(status::Args),
     /// Shows what the services have written, as one log
     Logs(logs::Args),
     /// Registers, logs in, orders, pays and waits for the notification, on the running fleet
@@ -106,7 +106,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Doctor => doctor::run(),
             Command::Up(args) => up::run(&args).await,
             Command::Down(args) => down::run(&args),
-            Command::Status => status::run(),
+            Command::Status(args) => status::run(&args).await,
             Command::Logs(args) => logs::run(&args).await,
             Command::Demo(args) => demo::run(&args).await,
             Command::Seed(args) => seed::run(&args).await,

@@ -20,6 +20,15 @@ pub struct AdministratorAddresses {
     pub mysql: String,
     /// The broker's management API, where there is one.
     pub amqp_management: Option<String>,
+    /// The broker.
+    #[serde(default)]
+    pub amqp: String,
+    /// Redis.
+    #[serde(default)]
+    pub redis: String,
+    /// Consul.
+    #[serde(default)]
+    pub consul: String,
     /// The sandbox provider, where it takes the payments.
     #[serde(default)]
     pub provider: Option<ProviderAddress>,
@@ -37,12 +46,18 @@ pub struct ProviderAddress {
 impl AdministratorAddresses {
     /// Those of a running fleet.
     pub fn of(addresses: &Addresses, provider: Option<&SandboxProcess>) -> Self {
-        let Addresses { mysql, amqp_management, .. } = addresses.clone();
+        let Addresses { mysql, amqp_management, amqp, redis, consul } = addresses.clone();
         let provider = provider.map(|provider| ProviderAddress {
             url: provider.url().to_owned(),
             api_key: provider.api_key().to_owned(),
         });
-        Self { mysql, amqp_management, provider }
+        Self { mysql, amqp_management, amqp, redis, consul, provider }
+    }
+
+    /// Where the servers answer.
+    pub fn servers(&self) -> Addresses {
+        let Self { mysql, amqp_management, amqp, redis, consul, .. } = self.clone();
+        Addresses { mysql, redis, amqp, amqp_management, consul }
     }
 
     /// Whose ledger an audit compares with ours.
@@ -104,6 +119,9 @@ mod tests {
         let addresses = AdministratorAddresses {
             mysql: "mysql://root:s3cret@127.0.0.1:1".to_owned(),
             amqp_management: None,
+            amqp: "amqp://guest:s3cret@127.0.0.1:3".to_owned(),
+            redis: "redis://127.0.0.1:4".to_owned(),
+            consul: "http://127.0.0.1:5".to_owned(),
             provider: Some(ProviderAddress {
                 url: "http://127.0.0.1:2".to_owned(),
                 api_key: "s3cret".to_owned(),

@@ -17,7 +17,7 @@ pub use self::sweep::{Swept, sweep};
 use crate::credentials::Credentials;
 use crate::harness::Api;
 use crate::layout::Layout;
-use crate::middleware::{self, Middleware, Part, Plan, Site, plan};
+use crate::middleware::{self, Addresses, Middleware, Part, Plan, Site, plan};
 use crate::port;
 use crate::process::{Process, Record, Records, Spec};
 use crate::sandbox::{self, SandboxProcess};
@@ -28,6 +28,9 @@ use crate::ui::Progress;
 
 /// Name of the record of a tool that stays in the foreground.
 pub const SUPERVISOR: &str = "ehub";
+
+/// Name space of the local fleet in RabbitMQ and Redis.
+pub const NAMESPACE: &str = "enterprisehub";
 
 /// How long the sandbox provider leaves a charge pending that it decides later.
 const DECIDED_AFTER: Duration = Duration::from_secs(1);
@@ -188,13 +191,19 @@ async fn prepare_schemas(
     let existing = if plan.is_external(Part::MySql) { Existing::Keep } else { Existing::Reset };
     schema::create(admin, schemas.iter().map(|(_, schema)| schema), existing).await?;
     progress.note("Schemas and accounts", &schemas.len().to_string(), start.elapsed());
-    Ok(Settings {
-        addresses: middleware.addresses.clone(),
-        schemas,
-        credentials: Credentials::provide(&layout.credentials())?,
-        namespace: "enterprisehub".to_owned(),
+    let credentials = Credentials::provide(&layout.credentials())?;
+    Ok(settings(middleware.addresses.clone(), credentials))
+}
+
+/// What the services of the local fleet have in common.
+fn settings(addresses: Addresses, credentials: Credentials) -> Settings {
+    Settings {
+        addresses,
+        schemas: schema::of_services(Schema::development),
+        credentials,
+        namespace: NAMESPACE.to_owned(),
         extra: seed::admin_variables(),
-    })
+    }
 }
 
 /// Starts the sandbox provider; the seats lead payment-service to it, and its callbacks back.

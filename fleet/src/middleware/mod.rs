@@ -14,6 +14,7 @@ mod server;
 
 pub mod consul;
 pub mod plan;
+pub mod queues;
 pub mod redis;
 
 use std::time::{Duration, Instant};
@@ -45,6 +46,18 @@ pub struct Addresses {
     pub amqp_management: Option<String>,
     /// Consul, HTTP API.
     pub consul: String,
+}
+
+impl Addresses {
+    /// That of one server; empty where it is not known.
+    pub fn of(&self, part: Part) -> &str {
+        match part {
+            Part::MySql => &self.mysql,
+            Part::Redis => &self.redis,
+            Part::RabbitMq => &self.amqp,
+            Part::Consul => &self.consul,
+        }
+    }
 }
 
 /// Where private instances live and how their ports are chosen.
@@ -161,4 +174,12 @@ async fn external(part: Part, url: &str) -> Result<Server> {
         format!("{part} at {} ({}) does not answer", address::redact(url), part.variable())
     })?;
     Ok(Server { address: url.to_owned(), management: None, processes: Vec::new() })
+}
+
+/// Whether a server answers now, in its own protocol; never takes longer than two seconds.
+pub async fn answers(part: Part, url: &str) -> bool {
+    match address::parse(url, part.schemes()) {
+        Ok(url) => probe::answers(part, &url).await,
+        Err(_) => false,
+    }
 }

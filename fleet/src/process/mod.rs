@@ -4,6 +4,7 @@
 mod group;
 mod reaper;
 mod record;
+mod usage;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -19,6 +20,7 @@ use nix::unistd::Pid;
 pub use self::group::Group;
 pub use self::reaper::Reaper;
 pub use self::record::{Record, Records, identity};
+pub use self::usage::{Usage, usage};
 use crate::layout::Layout;
 use crate::wait;
 
