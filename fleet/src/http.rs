@@ -11,6 +11,17 @@ pub fn client() -> ClientBuilder {
     Client::builder().no_proxy()
 }
 
+/// Why there is no answer, in a few words that can be counted.
+pub fn reason(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "timeout"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "connection lost"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -19,7 +19,8 @@
 //! 14. [`observability`]: what the services export;
 //! 15. [`logs`]: what a running fleet has written;
 //! 16. [`status`]: how it is;
-//! 17. [`process`], [`port`], [`wait`], [`time`], [`address`], [`http`],
+//! 17. [`load`]: what it bears;
+//! 18. [`process`], [`port`], [`wait`], [`time`], [`address`], [`http`],
 //!     [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
@@ -36,6 +37,7 @@ pub mod environment;
 pub mod harness;
 pub mod http;
 pub mod layout;
+pub mod load;
 pub mod local;
 pub mod logs;
 pub mod middleware;

@@ -9,6 +9,7 @@ mod doctor;
 mod down;
 mod keys;
 mod metrics;
+mod load;
 mod logs;
 mod middleware;
 mod mutants;
@@ -50,6 +51,8 @@ enum Command {
     Logs(logs::Args),
     /// Registers, logs in, orders, pays and waits for the notification, on the running fleet
     Demo(demo::Args),
+    /// Puts load on the running fleet, at a rate that it does not decide, and tells how it bore it
+    Load(load::Args),
     /// Puts the demo products on sale; what exists stays as it is
     Seed(seed::Args),
     /// Shows or rotates the keys that access tokens are signed with, on the running fleet
@@ -109,6 +112,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Status(args) => status::run(&args).await,
             Command::Logs(args) => logs::run(&args).await,
             Command::Demo(args) => demo::run(&args).await,
+            Command::Load(args) => load::run(&args).await,
             Command::Seed(args) => seed::run(&args).await,
             Command::Keys(args) => keys::run(&args).await,
             Command::Audit(args) => audit::run(&args).await,

@@ -99,7 +99,7 @@ impl Sender {
         let start = Instant::now();
         match receive(request.send().await).await {
             Ok(reply) => reply.fill(&mut call),
-            Err(error) => call.error = Some(reason(&error)),
+            Err(error) => call.error = Some(crate::http::reason(&error).to_owned()),
         }
         call.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         call.ended_at = history::now();
@@ -169,17 +169,6 @@ async fn receive(reply: reqwest::Result<Response>) -> reqwest::Result<Reply> {
     let status = reply.status().as_u16();
     let retry_after = reply.headers().contains_key("retry-after");
     Ok(Reply { status, retry_after, body: reply.bytes().await?.to_vec() })
-}
-
-fn reason(error: &reqwest::Error) -> String {
-    let kind = if error.is_timeout() {
-        "timeout"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "connection lost"
-    };
-    kind.to_owned()
 }
 
 /// A digest in hexadecimal.
