@@ -7,11 +7,11 @@ use chassis::discovery::{InstanceStatus, ServiceView};
 use chassis::error::{Chain, codes as fleet};
 use proto::notify::v1 as notify_pb;
 use proto::order::v1 as order_pb;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{PathId, Query, invalid};
-use super::json::NoBody;
+use super::json::{JsonOrNothing, NoBody};
 use super::orders::Order;
 use super::wire::{Page, PageParameters, Time, non_empty, required, short_name};
 use crate::error::ApiError;
@@ -85,6 +85,17 @@ pub(crate) struct DeadLetter {
     decided_at: Option<Time>,
     /// The administrator who decided.
     decided_by: Option<String>,
+    /// Why they decided so, in their words.
+    decision_reason: Option<String>,
+}
+
+/// Why an event is given up.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DiscardBody {
+    /// For whoever looks later.
+    #[schema(max_length = 255, example = "a test event")]
+    reason: Option<String>,
 }
 
 /// A dead letter with its content.
@@ -113,6 +124,7 @@ impl TryFrom<notify_pb::DeadLetter> for DeadLetter {
             created_at: Time::required(letter.created_at, "dead letter's created_at")?,
             decided_at: Time::optional(letter.decided_at)?,
             decided_by: non_empty(letter.decided_by),
+            decision_reason: non_empty(letter.decision_reason),
         })
     }
 }
@@ -225,14 +237,15 @@ pub(crate) async fn replay_dead_letter(
 
 /// Gives an event up.
 #[utoipa::path(post, path = "/api/v1/admin/dead-letters/{id}/discard", tag = "admin",
-    params(("id" = Uuid, Path, description = "The dead letter.")),
+    request_body = DiscardBody, params(("id" = Uuid, Path, description = "The dead letter.")),
     responses((status = 200, description = "The dead letter as decided.", body = DeadLetter)))]
 pub(crate) async fn discard_dead_letter(
     State(gateway): State<Shared>,
     PathId(id): PathId,
-    NoBody: NoBody,
+    JsonOrNothing(body): JsonOrNothing<DiscardBody>,
 ) -> Result<axum::Json<DeadLetter>, ApiError> {
-    let message = notify_pb::DiscardDeadLetterRequest { dead_letter_id: id.to_string() };
+    let reason = body.reason.unwrap_or_default();
+    let message = notify_pb::DiscardDeadLetterRequest { dead_letter_id: id.to_string(), reason };
     let notify = &gateway.upstreams.notify;
     let reply = notify
         .once(message, async |mut notify, message| notify.discard_dead_letter(message).await)

@@ -62,6 +62,22 @@ impl FromRequest<Shared> for NoBody {
     }
 }
 
+/// A JSON object, or no body at all, which stands for an empty object: for an operation that took none
+/// before there was something to say.
+pub(crate) struct JsonOrNothing<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Shared> for JsonOrNothing<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, gateway: &Shared) -> Result<Self, ApiError> {
+        let Raw(body) = Raw::from_request(request, gateway).await?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        parse(&body).map(Self)
+    }
+}
+
 /// Reads the whole body, while others may use the place of this request.
 async fn read(request: Request, gateway: &Shared) -> Result<Bytes, ApiError> {
     let trusted = &gateway.trusted_proxies;

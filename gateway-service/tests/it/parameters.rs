@@ -8,6 +8,7 @@ use proto::order::v1 as order;
 
 use crate::fleet::Answer;
 use crate::harness::{Ask, Gateway};
+use crate::samples::ID;
 use crate::table::{Row, table};
 
 #[tokio::test]
@@ -83,6 +84,25 @@ async fn what_a_list_is_asked_reaches_the_service() {
     let call = read("/api/v1/admin/dead-letters?status=DISCARDED&page_size=1").await;
     let asked: notify::ListDeadLettersRequest = call.decode();
     assert_eq!((asked.status(), asked.page_size), (notify::DeadLetterStatus::Discarded, 1));
+}
+
+#[tokio::test]
+async fn the_reason_of_a_discard_reaches_the_service_and_need_not_be_given() {
+    let gateway = Gateway::start().await;
+    let path = format!("/api/v1/admin/dead-letters/{ID}/discard");
+    let discard = || Ask::post(&path).token(&gateway.admin());
+    for (ask, reason) in [
+        (discard().json(r#"{"reason":"a test event"}"#), "a test event"),
+        (discard().json("{}"), ""),
+        (discard(), ""),
+    ] {
+        gateway.ask(ask).await.json();
+        let asked: notify::DiscardDeadLetterRequest = gateway.fleet.take_call().decode();
+        assert_eq!((asked.dead_letter_id.as_str(), asked.reason.as_str()), (ID, reason));
+    }
+    for (body, code) in [(r#"{"why":"x"}"#, "UNKNOWN_FIELD"), ("[]", "VALIDATION_FAILED")] {
+        assert_eq!(gateway.code(discard().json(body)).await, code);
+    }
 }
 
 #[tokio::test]

@@ -191,6 +191,7 @@ pub(crate) fn dead_letter() -> notify::DeadLetter {
         created_at: TIME,
         decided_at: None,
         decided_by: String::new(),
+        decision_reason: String::new(),
     }
 }
 

@@ -11,6 +11,8 @@ use crate::model::{
 
 const DEFAULT_PAGE_SIZE: u32 = 20;
 const MAX_PAGE_SIZE: u32 = 100;
+/// Room for the reason of a decision, as its column has it.
+const MAX_REASON_CHARS: usize = 255;
 
 /// Reads a page size: 1 to 100, 0 meaning 20.
 pub(super) fn page_size(size: i32) -> Result<u32, Invalid> {
@@ -39,6 +41,18 @@ pub(super) fn status_filter(status: i32) -> Result<Option<DeadLetterStatus>, Inv
 /// Reads the id of an aggregate.
 pub(super) fn subject(text: &str) -> Result<Uuid, Invalid> {
     Uuid::try_parse(text).map_err(|_| Invalid::single("subject", "FORMAT", "must be a UUID"))
+}
+
+/// Reads the reason of a decision; nobody has to give one.
+pub(super) fn reason(text: &str) -> Result<Option<String>, Invalid> {
+    let text = text.trim();
+    let mut validator = Validator::new();
+    let is_short = text.chars().count() <= MAX_REASON_CHARS;
+    validator.check(is_short, "reason", "TOO_LONG", "must be at most 255 characters");
+    let is_printable = !text.chars().any(char::is_control);
+    validator.check(is_printable, "reason", "FORMAT", "must be one line of printable text");
+    validator.finish()?;
+    Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
 }
 
 /// Reads preferences.
@@ -118,6 +132,7 @@ impl From<DeadLetter> for pb::DeadLetter {
             created_at: Some(timestamp(letter.created_at)),
             decided_at: letter.decided_at.map(timestamp),
             decided_by: letter.decided_by.map(|by| by.to_string()).unwrap_or_default(),
+            decision_reason: letter.decision_reason.unwrap_or_default(),
         }
     }
 }
@@ -133,6 +148,17 @@ mod tests {
         assert_eq!(page_size(100), Ok(100));
         for size in [-1, 101, i32::MAX, i32::MIN] {
             assert_eq!(page_size(size).unwrap_err().violations[0].field, "page_size");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_line_that_fits_or_none() {
+        assert_eq!((reason(""), reason("  ")), (Ok(None), Ok(None)));
+        assert_eq!(reason(" 测试事件 "), Ok(Some("测试事件".to_owned())));
+        assert!(reason(&"é".repeat(255)).is_ok());
+        for (text, rule) in [("é".repeat(256), "TOO_LONG"), ("a\nb".to_owned(), "FORMAT")] {
+            let refused = reason(&text).unwrap_err();
+            assert_eq!(refused.violations[0].reason, rule);
         }
     }
 

@@ -184,7 +184,8 @@ impl Rpc for NotifyApi {
     ) -> Reply<pb::DiscardDeadLetterResponse> {
         let admin = admin(&request)?;
         let id = letter_id(&request.get_ref().dead_letter_id)?;
-        let discarded = self.service.discard_dead_letter(id, admin).await?;
+        let reason = convert::reason(&request.get_ref().reason).map_err(NotifyError::from)?;
+        let discarded = self.service.discard_dead_letter(id, admin, reason).await?;
         Ok(Response::new(pb::DiscardDeadLetterResponse { dead_letter: Some(discarded.into()) }))
     }
 }

@@ -40,7 +40,7 @@ impl DeadLetterStatus {
 }
 
 /// A decision about a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// What it becomes: never `Open`.
     pub status: DeadLetterStatus,
@@ -48,6 +48,8 @@ pub struct Verdict {
     pub by: UserId,
     /// When.
     pub at: DateTime<Utc>,
+    /// Why, if they say so.
+    pub reason: Option<String>,
 }
 
 /// An event that could not be processed.
@@ -71,4 +73,6 @@ pub struct DeadLetter {
     pub decided_at: Option<DateTime<Utc>>,
     /// Who decided.
     pub decided_by: Option<UserId>,
+    /// Why they decided so, if they said.
+    pub decision_reason: Option<String>,
 }

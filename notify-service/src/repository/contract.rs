@@ -291,6 +291,7 @@ fn letter(payload: &[u8]) -> DeadLetter {
         created_at: now(),
         decided_at: None,
         decided_by: None,
+        decision_reason: None,
     }
 }
 
@@ -314,12 +315,15 @@ async fn a_dead_letter_is_decided_once(repository: &impl Repository) {
     let open = letter(b"{");
     repository.bury(&[([1; 32], open.clone())]).await.unwrap();
     let by = UserId::generate();
-    let verdict = Verdict { status: DeadLetterStatus::Discarded, by, at: now() };
-    assert!(repository.decide(open.id, verdict).await.unwrap());
-    let replay = Verdict { status: DeadLetterStatus::Replayed, ..verdict };
+    let reason = Some("上游已更正 ✓".to_owned());
+    let verdict =
+        Verdict { status: DeadLetterStatus::Discarded, by, at: now(), reason: reason.clone() };
+    assert!(repository.decide(open.id, verdict.clone()).await.unwrap());
+    let replay = Verdict { status: DeadLetterStatus::Replayed, reason: None, ..verdict };
     assert!(!repository.decide(open.id, replay).await.unwrap());
     let decided = repository.find(open.id).await.unwrap().unwrap();
     assert_eq!((decided.status, decided.decided_by), (DeadLetterStatus::Discarded, Some(by)));
+    assert_eq!(decided.decision_reason, reason);
     let still_open = DeadLetterRepository::list(repository, letters(Some(DeadLetterStatus::Open)));
     assert!(still_open.await.unwrap().is_empty());
 }

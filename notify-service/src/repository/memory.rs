@@ -222,10 +222,12 @@ impl DeadLetterRepository for MemoryRepository {
         let open =
             state.dead_letters.get_mut(&id).filter(|(_, letter)| letter.decided_at.is_none());
         let Some((_, letter)) = open else { return Ok(false) };
+        let told = audit::of_verdict(id, &verdict);
         letter.status = verdict.status;
         letter.decided_at = Some(verdict.at);
         letter.decided_by = Some(verdict.by);
-        state.audit.push(audit::of_verdict(id, verdict));
+        letter.decision_reason = verdict.reason;
+        state.audit.push(told);
         Ok(true)
     }
 }

@@ -43,6 +43,7 @@ impl NotifyService {
                     created_at: now,
                     decided_at: None,
                     decided_by: None,
+                    decision_reason: None,
                 };
                 (message.fingerprint, letter)
             })
@@ -86,18 +87,19 @@ impl NotifyService {
         let happening = reading.map_err(|reason| NotifyError::ReplayFailed { reason })?;
         self.tell_users(happening.as_slice()).await?;
         failpoint!("notify.replay.before_commit");
-        self.decide(letter, DeadLetterStatus::Replayed, by).await
+        self.decide(letter, DeadLetterStatus::Replayed, by, None).await
     }
 
-    /// Gives an open dead letter up.
+    /// Gives an open dead letter up, for this reason if one is given.
     #[instrument(name = "dead_letter.discard", skip_all)]
     pub async fn discard_dead_letter(
         &self,
         id: DeadLetterId,
         by: UserId,
+        reason: Option<String>,
     ) -> Result<DeadLetter, NotifyError> {
         let letter = self.get_dead_letter(id).await?;
-        self.decide(letter, DeadLetterStatus::Discarded, by).await
+        self.decide(letter, DeadLetterStatus::Discarded, by, reason).await
     }
 
     async fn decide(
@@ -105,13 +107,16 @@ impl NotifyService {
         letter: DeadLetter,
         status: DeadLetterStatus,
         by: UserId,
+        reason: Option<String>,
     ) -> Result<DeadLetter, NotifyError> {
         let at = self.clock.now();
-        if !self.dead_letters.decide(letter.id, Verdict { status, by, at }).await? {
+        let verdict = Verdict { status, by, at, reason: reason.clone() };
+        if !self.dead_letters.decide(letter.id, verdict).await? {
             return Err(NotifyError::DeadLetterDecided);
         }
         info!(dead_letter.id = %letter.id, user.id = %by, status = status.as_str(), "dead letter decided");
-        Ok(DeadLetter { status, decided_at: Some(at), decided_by: Some(by), ..letter })
+        let (decided_at, decided_by) = (Some(at), Some(by));
+        Ok(DeadLetter { status, decided_at, decided_by, decision_reason: reason, ..letter })
     }
 }
 
@@ -171,7 +176,7 @@ mod tests {
         assert_eq!(service.list_notifications(user, None, false, 9).await.unwrap().items.len(), 1);
         let again = service.replay_dead_letter(letter.clone(), told, admin).await.unwrap_err();
         assert!(matches!(again, NotifyError::DeadLetterDecided));
-        let discarded = service.discard_dead_letter(letter.id, admin).await.unwrap_err();
+        let discarded = service.discard_dead_letter(letter.id, admin, None).await.unwrap_err();
         assert!(matches!(discarded, NotifyError::DeadLetterDecided));
     }
 }

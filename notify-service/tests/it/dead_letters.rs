@@ -74,14 +74,19 @@ async fn a_replayed_letter_is_told_and_closed() {
 
 #[tokio::test]
 #[ignore = "needs MySQL: cargo ehub test"]
-async fn a_discarded_letter_keeps_who_discarded_it() {
+async fn a_discarded_letter_keeps_who_discarded_it_and_why() {
     let harness = Harness::start().await;
     let dead_letter_id = bury(&harness, b"\xff not an event").await;
-    let discard = harness.admin(pb::DiscardDeadLetterRequest { dead_letter_id });
+    let reason = "no event at all".to_owned();
+    let discard = pb::DiscardDeadLetterRequest { dead_letter_id, reason: reason.clone() };
+    let discard = harness.admin(discard);
     let discarded = harness.client().discard_dead_letter(discard).await.unwrap().into_inner();
     let letter = discarded.dead_letter.unwrap();
     assert_eq!(letter.status(), pb::DeadLetterStatus::Discarded);
     assert_eq!(letter.decided_by, uuid::Uuid::from_u128(1).to_string());
+    let show = harness.admin(pb::GetDeadLetterRequest { dead_letter_id: letter.id });
+    let shown = harness.client().get_dead_letter(show).await.unwrap().into_inner();
+    assert_eq!(shown.dead_letter.unwrap().decision_reason, reason);
     let open = pb::ListDeadLettersRequest {
         status: pb::DeadLetterStatus::Open.into(),
         ..pb::ListDeadLettersRequest::default()

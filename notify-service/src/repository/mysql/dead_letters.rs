@@ -24,6 +24,7 @@ struct DeadLetterRow {
     created_at: NaiveDateTime,
     decided_at: Option<NaiveDateTime>,
     decided_by: Option<Uuid>,
+    decision_reason: Option<String>,
 }
 
 impl TryFrom<DeadLetterRow> for DeadLetter {
@@ -41,6 +42,7 @@ impl TryFrom<DeadLetterRow> for DeadLetter {
             created_at: row.created_at.and_utc(),
             decided_at: row.decided_at.map(|at| at.and_utc()),
             decided_by: row.decided_by.map(UserId::from_uuid),
+            decision_reason: row.decision_reason,
         })
     }
 }
@@ -74,7 +76,7 @@ impl DeadLetterRepository for MySqlRepository {
     async fn list(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>, NotifyError> {
         let mut sql = QueryBuilder::<MySql>::new(
             "SELECT id, event_id, routing_key, reason, x'' AS payload, status, created_at, decided_at, \
-             decided_by FROM dead_letters WHERE TRUE",
+             decided_by, decision_reason FROM dead_letters WHERE TRUE",
         );
         if let Some(status) = query.status {
             sql.push(" AND status = ").push_bind(status.as_str());
@@ -91,7 +93,7 @@ impl DeadLetterRepository for MySqlRepository {
     async fn find(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, NotifyError> {
         let row: Option<DeadLetterRow> = sqlx::query_as(
             "SELECT id, event_id, routing_key, reason, payload, status, created_at, decided_at, \
-             decided_by FROM dead_letters WHERE id = ?",
+             decided_by, decision_reason FROM dead_letters WHERE id = ?",
         )
         .bind(id.as_uuid())
         .fetch_optional(&self.pool)
@@ -101,6 +103,7 @@ impl DeadLetterRepository for MySqlRepository {
 
     #[instrument(name = "db.dead_letters.decide", skip_all)]
     async fn decide(&self, id: DeadLetterId, verdict: Verdict) -> Result<bool, NotifyError> {
+        let verdict = &verdict;
         db::transaction(&self.pool, |tx| {
             Box::pin(async move {
                 let done = decide(tx, id, verdict).await?;
@@ -117,15 +120,16 @@ impl DeadLetterRepository for MySqlRepository {
 async fn decide(
     connection: &mut MySqlConnection,
     id: DeadLetterId,
-    verdict: Verdict,
+    verdict: &Verdict,
 ) -> Result<bool, NotifyError> {
     let done = sqlx::query(
-        "UPDATE dead_letters SET status = ?, decided_at = ?, decided_by = ? \
+        "UPDATE dead_letters SET status = ?, decided_at = ?, decided_by = ?, decision_reason = ? \
          WHERE id = ? AND status = 'OPEN'",
     )
     .bind(verdict.status.as_str())
     .bind(verdict.at.naive_utc())
     .bind(verdict.by.as_uuid())
+    .bind(&verdict.reason)
     .bind(id.as_uuid())
     .execute(connection)
     .await?;
