@@ -5,22 +5,16 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::seed::base_url;
-use crate::harness::Api;
-use crate::{seed, ui};
+use super::administrator::Administrator;
+use crate::ui;
 
 /// Options of `keys`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
-    /// Base address of the API; by default that of the fleet that `up` has started
-    #[arg(long, global = true)]
-    url: Option<String>,
-    /// E-mail address of an administrator; by default the one of the development profile. The password is
-    /// taken from EHUB_ADMIN_PASSWORD
-    #[arg(long, global = true)]
-    email: Option<String>,
+    #[command(flatten)]
+    administrator: Administrator,
 }
 
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
@@ -37,11 +31,7 @@ enum Action {
 }
 
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
-    let (email, password) = administrator(args.email.as_ref());
-    let admin = Api::new(base_url(args.url.as_ref())?)?
-        .login(&email, &password)
-        .await
-        .context("the administrator cannot log in")?;
+    let admin = args.administrator.login().await?;
     let keys = match args.action {
         Action::List => admin.get("/api/v1/admin/keys").await?.require(200)?,
         Action::Rotate { withdraw_others } => {
@@ -53,15 +43,6 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         ui::line(&line(key));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whom to log in as. A password has no place on the command line, where every process can read it.
-fn administrator(email: Option<&String>) -> (String, String) {
-    let password = crate::environment::find("EHUB_ADMIN_PASSWORD");
-    (
-        email.map_or_else(|| seed::ADMIN_EMAIL.to_owned(), Clone::clone),
-        password.unwrap_or_else(|| seed::ADMIN_PASSWORD.to_owned()),
-    )
 }
 
 fn line(key: &Value) -> String {

@@ -1,10 +1,12 @@
 //! The command line of `ehub`, one file per command.
 
+mod administrator;
 mod audit;
 mod bench;
 mod certs;
 mod chaos;
 mod demo;
+mod dlq;
 mod doctor;
 mod down;
 mod keys;
@@ -57,6 +59,8 @@ enum Command {
     Seed(seed::Args),
     /// Shows or rotates the keys that access tokens are signed with, on the running fleet
     Keys(keys::Args),
+    /// Shows, replays or discards events that could not be processed, on the running fleet
+    Dlq(dlq::Args),
     /// Checks what the running fleet has stored against everything that it promises
     Audit(audit::Args),
     /// Makes certificates for development, for services that this tool does not start
@@ -115,6 +119,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Load(args) => load::run(&args).await,
             Command::Seed(args) => seed::run(&args).await,
             Command::Keys(args) => keys::run(&args).await,
+            Command::Dlq(args) => dlq::run(&args).await,
             Command::Audit(args) => audit::run(&args).await,
             Command::Certs(args) => certs::run(&args).await,
             Command::Test(args) => test::run(&args).await,
