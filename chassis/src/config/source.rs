@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ::config::{Config, ConfigError as LibraryError, File, FileFormat, Map, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
+use super::explain::{Explained, explain};
 use super::strength::{find_weak, is_secret};
 use super::tree::{merge, origin_of, set};
 use super::{ConfigError, Profile};
@@ -47,13 +48,7 @@ impl Sources {
 
     /// Puts the layers together and reads the result.
     pub fn load<C: DeserializeOwned>(&self) -> Result<C, ConfigError> {
-        let mut defaults = Value::new(None, Map::<String, Value>::new());
-        merge_toml(&mut defaults, &self.defaults, DEFAULTS)?;
-        let mut merged = defaults.clone();
-        if let Some((path, text)) = self.profile_file()? {
-            merge_toml(&mut merged, &text, &format!("file {}", path.display()))?;
-        }
-        self.merge_environment(&mut merged)?;
+        let (defaults, merged) = self.layers()?;
         if self.profile == Profile::Production {
             self.refuse_published_secrets(&defaults, &merged, "")?;
             if let Some((key, message)) = find_weak(&merged, "", "") {
@@ -64,6 +59,25 @@ impl Sources {
         let tree = merged.clone();
         serde_path_to_error::deserialize(merged)
             .map_err(|error| self.explain(&tree, &error.path().to_string(), error.inner()))
+    }
+
+    /// Every value with where it came from, secrets only by their length. Nothing is refused here
+    /// but what cannot be read: what is explained may be the reason of a refusal.
+    pub fn explained(&self) -> Result<Vec<Explained>, ConfigError> {
+        let (defaults, merged) = self.layers()?;
+        Ok(explain(&defaults, &merged))
+    }
+
+    /// The defaults alone, and all layers together.
+    fn layers(&self) -> Result<(Value, Value), ConfigError> {
+        let mut defaults = Value::new(None, Map::<String, Value>::new());
+        merge_toml(&mut defaults, &self.defaults, DEFAULTS)?;
+        let mut merged = defaults.clone();
+        if let Some((path, text)) = self.profile_file()? {
+            merge_toml(&mut merged, &text, &format!("file {}", path.display()))?;
+        }
+        self.merge_environment(&mut merged)?;
+        Ok((defaults, merged))
     }
 
     /// The dotted paths of the defaults' secrets, by their names: `paging.secret`, `callback.keys`.
@@ -469,6 +483,57 @@ mod tests {
         assert!(refused.contains("`database.url`") && refused.contains("root"), "{refused}");
         assert!(refused.contains("environment variable EH_ORDER__DATABASE__URL"), "{refused}");
         assert!(!refused.contains("Vb4u"), "{refused}");
+    }
+
+    /// What is told of one key, as JSON.
+    fn told(sources: &Sources, key: &str) -> serde_json::Value {
+        let all = sources.explained().unwrap();
+        let found = all.iter().find(|one| one.key == key);
+        serde_json::to_value(found.unwrap_or_else(|| panic!("no {key} in {all:?}"))).unwrap()
+    }
+
+    #[test]
+    fn every_value_is_explained_with_its_origin() {
+        let folder = Folder::with("development.toml", "[server]\ndrain_timeout_ms = 1\n");
+        let mut sources = sources(&[
+            ("EH_ORDER__TELEMETRY__FORMAT", "json"),
+            ("EH_ORDER__DISCOVERY__STATIC__USER_SERVICE", "10.0.0.1:50051"),
+        ]);
+        sources.folder = Some(folder.0.clone());
+        let listen = told(&sources, "server.listen");
+        assert_eq!(listen["value"], "127.0.0.1:50053");
+        assert_eq!(listen["origin"], DEFAULTS);
+        let drain = told(&sources, "server.drain_timeout_ms");
+        assert_eq!(drain["value"], 1);
+        assert!(drain["origin"].as_str().unwrap().ends_with("development.toml"), "{drain}");
+        let user = told(&sources, "discovery.static.user-service");
+        assert_eq!(user["value"], "10.0.0.1:50051");
+        let variable = "environment variable EH_ORDER__DISCOVERY__STATIC__USER_SERVICE";
+        assert_eq!(user["origin"], variable);
+        let list = told(&sources, "discovery.static.payment-service");
+        assert_eq!(list["value"], serde_json::json!(["127.0.0.1:50054"]));
+    }
+
+    #[test]
+    fn secrets_are_explained_by_their_length_alone() {
+        let folder = Folder::with("url", "mysql://u:hunter2@db/hub\n");
+        let file = folder.0.join("url");
+        let sources = sources(&[
+            ("EH_ORDER__DATABASE__URL_FILE", file.to_str().unwrap()),
+            ("EH_ORDER__DISCOVERY__TOKEN", "hunter2"),
+            ("EH_ORDER__DATABASE__PASWORD", "hunter2"),
+            ("EH_ORDER__AMQP__URL", "amqps://mq/?password=hunter2"),
+        ]);
+        let all = serde_json::to_string(&sources.explained().unwrap()).unwrap();
+        assert!(!all.contains("hunter2"), "{all}");
+        let url = told(&sources, "database.url");
+        assert_eq!(url["hidden_characters"], 24);
+        let origin = url["origin"].as_str().unwrap();
+        assert!(origin.contains(file.to_str().unwrap()), "{origin}");
+        assert!(origin.ends_with("named by environment variable EH_ORDER__DATABASE__URL_FILE"));
+        // Misspelt, and refused at the start; until then it may be a secret.
+        assert_eq!(told(&sources, "database.pasword")["hidden_characters"], 7);
+        assert!(sources.load::<Sample>().is_err());
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub(super) fn is_secret(key: &str, value: &str) -> bool {
     !value.is_empty() && (is_secret_name(key) || has_password)
 }
 
-fn is_secret_name(key: &str) -> bool {
+/// Whether a key is by its name one of a secret.
+pub(super) fn is_secret_name(key: &str) -> bool {
     ["secret", "password", "token", "pepper", "key", "keys"].contains(&key)
         || ["_key", "_secret", "_password", "_keys", "_token"].iter().any(|end| key.ends_with(end))
 }

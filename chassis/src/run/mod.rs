@@ -17,7 +17,7 @@ mod patience;
 
 use std::error::Error;
 use std::future::Future;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -71,20 +71,27 @@ pub enum Endpoint {
 
 /// Runs a service until it is told to stop: the whole `main` of a service.
 ///
-/// With `--check-config` it only reads the configuration; with `healthcheck` it asks the process
-/// that runs with this configuration whether it is ready.
+/// With `--check-config` it only reads the configuration; with `--explain-config` it also writes
+/// every value with its origin to stdout, as JSON; with `healthcheck` it asks the process that runs
+/// with this configuration whether it is ready.
 pub fn run<S: Service>() -> ExitCode {
     let command = match Command::parse(std::env::args().skip(1)) {
         Ok(command) => command,
         Err(message) => return refuse(S::NAME, &message),
     };
+    // Before anything is refused: what is explained may be why.
+    if command == Command::ExplainConfig
+        && let Err(error) = explain::<S>()
+    {
+        return refuse(S::NAME, &format!("{error:#}"));
+    }
     let (config, profile) = match configure::<S>() {
         Ok(configured) => configured,
         Err(error) => return refuse(S::NAME, &Chain(&error).to_string()),
     };
     match command {
         Command::Run => start::<S>(config, profile),
-        Command::CheckConfig => {
+        Command::CheckConfig | Command::ExplainConfig => {
             eprintln!("{}: the configuration is valid", S::NAME);
             ExitCode::SUCCESS
         }
@@ -123,6 +130,13 @@ fn refuse(name: &str, message: &str) -> ExitCode {
     ExitCode::from(EXIT_USAGE)
 }
 
+fn explain<S: Service>() -> anyhow::Result<()> {
+    let explained = Sources::from_process(S::ENV_PREFIX, S::DEFAULTS)?.explained()?;
+    let text = serde_json::to_string_pretty(&explained)?;
+    writeln!(io::stdout(), "{text}")?;
+    Ok(())
+}
+
 fn configure<S: Service>() -> Result<(S::Config, Profile), ConfigError> {
     let sources = Sources::from_process(S::ENV_PREFIX, S::DEFAULTS)?;
     let config: S::Config = sources.load()?;
@@ -152,6 +166,7 @@ fn runtime(config: &RuntimeConfig) -> io::Result<Runtime> {
 enum Command {
     Run,
     CheckConfig,
+    ExplainConfig,
     Healthcheck,
 }
 
@@ -160,11 +175,12 @@ impl Command {
         match (arguments.next().as_deref(), arguments.next()) {
             (None, _) => Ok(Self::Run),
             (Some("--check-config"), None) => Ok(Self::CheckConfig),
+            (Some("--explain-config"), None) => Ok(Self::ExplainConfig),
             (Some("healthcheck"), None) => Ok(Self::Healthcheck),
             // Not repeated: whoever passes a secret this way must not find it in a log as well.
-            (Some(_), _) => {
-                Err(String::from("unknown argument; there are --check-config and healthcheck"))
-            }
+            (Some(_), _) => Err(String::from(
+                "unknown argument; there are --check-config, --explain-config and healthcheck",
+            )),
         }
     }
 }
@@ -181,6 +197,7 @@ mod tests {
     fn the_command_line_is_small() {
         assert_eq!(parse(&[]), Ok(Command::Run));
         assert_eq!(parse(&["--check-config"]), Ok(Command::CheckConfig));
+        assert_eq!(parse(&["--explain-config"]), Ok(Command::ExplainConfig));
         assert_eq!(parse(&["healthcheck"]), Ok(Command::Healthcheck));
         assert!(parse(&["--check-config", "x"]).is_err());
         assert!(!parse(&["--password=x"]).unwrap_err().contains("--password"));

@@ -1,0 +1,106 @@
+//! Every value of a configuration with where it came from, for people who wonder. No secret.
+
+use ::config::{Value, ValueKind};
+use serde::Serialize;
+
+use super::strength::{is_secret, is_secret_name};
+
+/// Sections whose keys are names of services, which are in no documentation.
+const BY_SERVICE: [&str; 2] = ["discovery.static", "events.trusted"];
+
+/// One value.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explained {
+    /// Dotted path of the key.
+    pub key: String,
+    /// The value, or what may be told of it.
+    #[serde(flatten)]
+    pub told: Told,
+    /// Where it came from.
+    pub origin: String,
+}
+
+/// What is told of a value.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// All of it.
+    Value(serde_json::Value),
+    /// Of a secret, or of what stands under a misspelt key and may be one: its length.
+    HiddenCharacters(usize),
+}
+
+/// Everything in `merged`, by key; what has no place in `defaults` is hidden.
+pub(super) fn explain(defaults: &Value, merged: &Value) -> Vec<Explained> {
+    let mut explained = Vec::new();
+    collect((Some(defaults), merged), "", "", &mut explained);
+    explained.sort_by(|one, other| one.key.cmp(&other.key));
+    explained
+}
+
+fn collect(
+    (default, node): (Option<&Value>, &Value),
+    name: &str,
+    path: &str,
+    explained: &mut Vec<Explained>,
+) {
+    let ValueKind::Table(table) = &node.kind else {
+        let is_documented = default.is_some()
+            || BY_SERVICE.iter().any(|section| {
+                path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
+            });
+        explained.push(Explained {
+            key: path.to_owned(),
+            told: told(name, node, is_documented),
+            origin: node.origin().unwrap_or("unknown origin").to_owned(),
+        });
+        return;
+    };
+    for (key, value) in table {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let default = default.and_then(|default| match &default.kind {
+            ValueKind::Table(table) => table.get(key),
+            _ => None,
+        });
+        collect((default, value), key, &path, explained);
+    }
+}
+
+fn told(name: &str, value: &Value, is_documented: bool) -> Told {
+    let length = characters(value);
+    if length > 0 && (!is_documented || is_secret_name(name) || holds_account(name, value)) {
+        return Told::HiddenCharacters(length);
+    }
+    Told::Value(as_json(value))
+}
+
+fn holds_account(name: &str, value: &Value) -> bool {
+    match &value.kind {
+        ValueKind::String(text) => is_secret(name, text) || text.contains("password="),
+        ValueKind::Array(values) => values.iter().any(|value| holds_account(name, value)),
+        _ => false,
+    }
+}
+
+/// Characters of all texts in a value.
+fn characters(value: &Value) -> usize {
+    match &value.kind {
+        ValueKind::String(text) => text.chars().count(),
+        ValueKind::Array(values) => values.iter().map(characters).sum(),
+        _ => 0,
+    }
+}
+
+fn as_json(value: &Value) -> serde_json::Value {
+    match &value.kind {
+        ValueKind::Nil => serde_json::Value::Null,
+        ValueKind::Boolean(value) => (*value).into(),
+        ValueKind::I64(value) => (*value).into(),
+        ValueKind::U64(value) => (*value).into(),
+        ValueKind::Float(value) => (*value).into(),
+        ValueKind::String(value) => value.clone().into(),
+        ValueKind::Array(values) => values.iter().map(as_json).collect(),
+        // TOML has no greater numbers, and tables are taken apart before.
+        _ => value.to_string().into(),
+    }
+}
