@@ -20,7 +20,8 @@
 //! 15. [`logs`]: what a running fleet has written;
 //! 16. [`status`]: how it is;
 //! 17. [`load`]: what it bears;
-//! 18. [`process`], [`port`], [`wait`], [`time`], [`address`], [`http`],
+//! 18. [`explain`]: what a service is configured with, and why;
+//! 19. [`process`], [`port`], [`wait`], [`time`], [`address`], [`http`],
 //!     [`layout`]: what all of them stand on.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
@@ -34,6 +35,7 @@ pub mod command;
 pub mod credentials;
 pub mod dependencies;
 pub mod environment;
+pub mod explain;
 pub mod harness;
 pub mod http;
 pub mod layout;

@@ -5,6 +5,7 @@ mod audit;
 mod bench;
 mod certs;
 mod chaos;
+mod config;
 mod demo;
 mod dlq;
 mod doctor;
@@ -63,6 +64,8 @@ enum Command {
     Dlq(dlq::Args),
     /// Checks what the running fleet has stored against everything that it promises
     Audit(audit::Args),
+    /// Explains what a service is configured with, and where each value comes from
+    Config(config::Args),
     /// Makes certificates for development, for services that this tool does not start
     Certs(certs::Args),
     /// Provides middleware and runs every test of the workspace
@@ -121,6 +124,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Keys(args) => keys::run(&args).await,
             Command::Dlq(args) => dlq::run(&args).await,
             Command::Audit(args) => audit::run(&args).await,
+            Command::Config(args) => config::run(&args).await,
             Command::Certs(args) => certs::run(&args).await,
             Command::Test(args) => test::run(&args).await,
             Command::Chaos(args) => chaos::run(&args).await,

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod administrator;
+mod environment;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use anyhow::{Context, Result};
 
 pub use self::addresses::LocalAddresses;
 pub use self::administrator::AdministratorAddresses;
+pub use self::environment::environment;
 pub use self::sweep::{Swept, sweep};
 use crate::credentials::Credentials;
 use crate::harness::Api;

@@ -45,7 +45,7 @@ use self::courier::Courier;
 use self::http::Shared;
 use self::ledger::Ledger;
 use self::outbox::Retries;
-pub use self::process::{Plan, SandboxProcess};
+pub use self::process::{Plan, SandboxProcess, variables};
 use self::script::Faults;
 pub use self::script::Script;
 use self::signature::SigningKey;

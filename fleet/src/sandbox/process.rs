@@ -98,15 +98,7 @@ impl SandboxProcess {
 
     /// What makes payment-service ask it, under this address, and take its callbacks.
     pub fn variables(&self, url: &str) -> Vec<(String, String)> {
-        let file = |name: &str| self.folder.join(name).display().to_string();
-        [
-            ("PROVIDER__KIND", "http".to_owned()),
-            ("PROVIDER__URL", url.to_owned()),
-            ("PROVIDER__API_KEY_FILE", file(API_KEY)),
-            ("CALLBACK__KEYS_FILE", file(CALLBACK_KEY)),
-        ]
-        .map(|(name, value)| (format!("EH_PAYMENT__{name}"), value))
-        .into()
+        variables_of(&self.folder, url)
     }
 
     /// Kills it as a crash would.
@@ -150,6 +142,23 @@ impl SandboxProcess {
         };
         self.process.ready(READY_LIMIT, is_alive).await
     }
+}
+
+/// What makes payment-service ask the provider of a layout that answers at `url`.
+pub fn variables(layout: &Layout, url: &str) -> Vec<(String, String)> {
+    variables_of(&layout.data(NAME), url)
+}
+
+fn variables_of(folder: &Path, url: &str) -> Vec<(String, String)> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    [
+        ("PROVIDER__KIND", "http".to_owned()),
+        ("PROVIDER__URL", url.to_owned()),
+        ("PROVIDER__API_KEY_FILE", file(API_KEY)),
+        ("CALLBACK__KEYS_FILE", file(CALLBACK_KEY)),
+    ]
+    .map(|(name, value)| (format!("EH_PAYMENT__{name}"), value))
+    .into()
 }
 
 fn arguments(plan: &Plan, folder: &Path, port: u16) -> Vec<String> {

@@ -8,7 +8,7 @@ mod stack;
 pub use self::build::{Profile, build, cargo};
 pub use self::seat::Seat;
 pub use self::settings::Settings;
-pub use self::stack::{Instance, Stack, StackPlan};
+pub use self::stack::{Instance, Stack, StackPlan, last_good};
 
 /// What the tool knows of a service. Everything else is in the service's own `config/default.toml`.
 #[derive(Debug, PartialEq, Eq)]

@@ -72,10 +72,9 @@ impl Instance {
         }
         let mut spec = Spec::new(name, program);
         spec.env = plan.settings.environment(root, service, (port, internal_port))?;
-        if service.name == Service::GATEWAY {
-            // First, so that whatever else is said about it wins.
-            let folder = plan.layout.data(&spec.name).display().to_string();
-            spec.env.insert(0, (LAST_GOOD_FOLDER.to_owned(), folder));
+        // First, so that whatever else is said about it wins.
+        if let Some(folder) = last_good(&plan.layout, service, &spec.name) {
+            spec.env.insert(0, folder);
         }
         seat.furnish(&mut spec.env)?;
         let process = Process::start(spec.ports([port, internal_port]), &plan.layout)?;
@@ -229,6 +228,12 @@ impl Stack {
         let port = gateway.context("the gateway does not run")?.port;
         Ok(format!("http://127.0.0.1:{port}"))
     }
+}
+
+/// Where a process keeps what it knew last, if it is a gateway.
+pub fn last_good(layout: &Layout, service: &Service, process: &str) -> Option<(String, String)> {
+    let folder = layout.data(process).display().to_string();
+    (service.name == Service::GATEWAY).then(|| (LAST_GOOD_FOLDER.to_owned(), folder))
 }
 
 async fn is_ready(client: &reqwest::Client, url: &str) -> bool {
