@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
 use super::{Fleet, SERVER_STOP_LIMIT};
+use crate::layout::Layout;
 use crate::middleware::{Database, Part, RabbitMq};
 use crate::services::{Instance, Service};
 
@@ -27,6 +28,11 @@ pub struct Ended {
 }
 
 impl Fleet {
+    /// The folders of this fleet: its logs, and the records of its processes.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Base addresses of all gateways.
     pub fn gateway_urls(&self) -> Vec<String> {
         let gateways =

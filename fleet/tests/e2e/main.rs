@@ -16,3 +16,4 @@ mod replicas;
 mod rolling;
 mod starting;
 mod support;
+mod tooling;

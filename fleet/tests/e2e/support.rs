@@ -9,7 +9,8 @@ use chassis::grpc::Channel;
 use chassis::identity::Identity;
 use fleet::Fleet;
 use fleet::harness::{Api, Reply};
-use serde_json::Value;
+use reqwest::Url;
+use serde_json::{Value, json};
 
 /// The product that most tests order; see `fleet::seed`.
 pub(crate) const TEA: &str = fleet::seed::DEMO_SKU;
@@ -100,4 +101,22 @@ pub(crate) async fn stock(api: &Api, sku: &str) -> Result<i64> {
 pub(crate) async fn step(api: &Api, order: &str, step: &str, body: &Value) -> Result<Reply> {
     let key = fleet::harness::api::new_key();
     api.post_once(&format!("/api/v1/orders/{order}/{step}"), &key, body).await
+}
+
+/// Publishes to the fleet's exchange as a broken producer would.
+pub(crate) async fn publish(fleet: &Fleet, routing_key: &str, payload: &str) -> Result<()> {
+    let management = fleet.addresses().amqp_management.clone();
+    let management = Url::parse(&management.context("the broker has no management API")?)?;
+    let path = format!("/api/exchanges/%2f/{}.events/publish", fleet.namespace());
+    let body = json!({
+        "properties": {},
+        "routing_key": routing_key,
+        "payload": payload,
+        "payload_encoding": "string",
+    });
+    let client = fleet::http::client().build()?;
+    let reply: Value =
+        client.post(management.join(&path)?).json(&body).send().await?.json().await?;
+    anyhow::ensure!(reply["routed"] == true, "{reply}");
+    Ok(())
 }

@@ -1,13 +1,12 @@
 //! Notifications, dead letters and quotas.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fleet::harness::Reply;
-use reqwest::Url;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Stage;
-use crate::support::text;
+use crate::support::{publish, text};
 
 /// More than `rate_limits.register.requests`.
 const FLOOD: usize = 100;
@@ -40,24 +39,6 @@ async fn dead_letters(stage: &mut Stage) -> Result<()> {
     seen.expect(&decide(&id, "discard").await?, "DEAD_LETTER_DECIDED")?;
     let nothing = Uuid::from_u128(1).to_string();
     seen.expect(&decide(&nothing, "discard").await?, "DEAD_LETTER_NOT_FOUND")
-}
-
-/// Publishes to the fleet's exchange as a broken producer would.
-async fn publish(fleet: &fleet::Fleet, routing_key: &str, payload: &str) -> Result<()> {
-    let management = fleet.addresses().amqp_management.clone();
-    let management = Url::parse(&management.context("the broker has no management API")?)?;
-    let path = format!("/api/exchanges/%2f/{}.events/publish", fleet.namespace());
-    let body = json!({
-        "properties": {},
-        "routing_key": routing_key,
-        "payload": payload,
-        "payload_encoding": "string",
-    });
-    let client = fleet::http::client().build()?;
-    let reply: Value =
-        client.post(management.join(&path)?).json(&body).send().await?.json().await?;
-    anyhow::ensure!(reply["routed"] == true, "{reply}");
-    Ok(())
 }
 
 async fn quota(stage: &mut Stage) -> Result<()> {
