@@ -35,6 +35,7 @@ pub mod breaker;
 pub mod db;
 pub mod doorbell;
 pub mod feed;
+mod folder;
 pub mod inbox;
 pub mod messaging;
 pub mod outbox;

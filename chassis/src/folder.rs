@@ -1,4 +1,5 @@
-//! The folder itself: files that belong to this account alone, replaced whole or not at all.
+//! A folder of files that belong to this account alone, replaced whole or not at all: what a process
+//! keeps for its next life.
 //!
 //! Everything here waits for the disk; it is called on threads that may.
 
@@ -9,24 +10,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// The largest file that is read, in bytes: far more than a set in force can have.
-const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Rights of everybody but the owner.
 const RIGHTS_OF_OTHERS: u32 = 0o077;
 /// The file by which this process learns which account it has.
 const PROBE: &str = "probe";
 
 /// A folder of this account.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     /// The account that files have to belong to.
     owner: u32,
+    /// The largest file that is read.
+    bytes_max: u64,
 }
 
 impl Folder {
     /// Opens the folder, which is made when it is not there. What writes of `names` that were cut off
-    /// have left behind is removed.
-    pub(super) fn open(path: &Path, names: &[&str]) -> anyhow::Result<Self> {
+    /// have left behind is removed. A file of more than `bytes_max` bytes is not read.
+    pub(crate) fn open(path: &Path, names: &[&str], bytes_max: u64) -> anyhow::Result<Self> {
         let shown = path.display();
         DirBuilder::new()
             .recursive(true)
@@ -38,7 +39,7 @@ impl Folder {
         if !about.is_dir() || about.uid() != owner || about.mode() & 0o022 != 0 {
             bail!("{shown} must be a folder of this account that nobody else may write to");
         }
-        let folder = Self { path: path.to_owned(), owner };
+        let folder = Self { path: path.to_owned(), owner, bytes_max };
         if let Err(error) = folder.clean(names) {
             tracing::warn!(error = %error, "left-over files not removed");
         }
@@ -46,7 +47,7 @@ impl Folder {
     }
 
     /// Reads a file; `None` when there is none.
-    pub(super) fn read(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let path = self.path.join(name);
         // The entry itself is looked at before it is opened, and what was opened once more: a link
         // that is put there in between leads to a file that fails the second look.
@@ -61,13 +62,16 @@ impl Folder {
         if !about.is_file() || about.uid() != self.owner || about.mode() & RIGHTS_OF_OTHERS != 0 {
             bail!("it does not belong to this account alone (mode 0600)");
         }
+        if about.len() > self.bytes_max {
+            bail!("it has {} bytes", about.len());
+        }
         let mut bytes = Vec::new();
-        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+        file.take(self.bytes_max).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 
     /// Replaces a file whole, so that a crash leaves the old one or the new one.
-    pub(super) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let temporary = self.path.join(temporary(name));
         let written = create(&temporary)
             .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
@@ -80,7 +84,7 @@ impl Folder {
 
     /// Removes files that are called as only those are that were not finished: nobody reads them, and
     /// a process that is killed again and again would fill the disk.
-    fn clean(&self, names: &[&str]) -> io::Result<()> {
+    pub(crate) fn clean(&self, names: &[&str]) -> io::Result<()> {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -126,7 +130,7 @@ mod tests {
     #[test]
     fn what_cut_off_writes_left_behind_is_removed_and_nothing_else() {
         let path = std::env::temp_dir().join(format!("eh-folder-{}", crate::id::new_id()));
-        let folder = Folder::open(&path, &["a.json"]).unwrap();
+        let folder = Folder::open(&path, &["a.json"], 5).unwrap();
         folder.replace("a.json", b"whole").unwrap();
         for left_over in [temporary("a.json"), temporary(PROBE)] {
             fs::write(path.join(left_over), "half").unwrap();
@@ -135,7 +139,7 @@ mod tests {
         for other in &others {
             fs::write(path.join(other), "somebody's").unwrap();
         }
-        let folder = Folder::open(&path, &["a.json"]).unwrap();
+        let folder = Folder::open(&path, &["a.json"], 5).unwrap();
         assert_eq!(folder.read("a.json").unwrap().as_deref(), Some(&b"whole"[..]));
         let left = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name());
         let mut left: Vec<_> = left.map(|name| name.into_string().unwrap()).collect();
@@ -150,11 +154,22 @@ mod tests {
     #[test]
     fn a_write_that_fails_leaves_the_old_file_and_no_other() {
         let path = std::env::temp_dir().join(format!("eh-folder-{}", crate::id::new_id()));
-        let folder = Folder::open(&path, &["a.json"]).unwrap();
+        let folder = Folder::open(&path, &["a.json"], 5).unwrap();
         fs::create_dir(path.join("a.json")).unwrap();
         assert!(folder.replace("a.json", b"new").is_err());
         assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
         assert!(folder.read("a.json").is_err(), "no plain file");
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_read() {
+        let path = std::env::temp_dir().join(format!("eh-folder-{}", crate::id::new_id()));
+        let folder = Folder::open(&path, &["a.json"], 5).unwrap();
+        for (content, is_read) in [(&b"12345"[..], true), (b"123456", false)] {
+            folder.replace("a.json", content).unwrap();
+            assert_eq!(folder.read("a.json").is_ok(), is_read);
+        }
         fs::remove_dir_all(path).unwrap();
     }
 }

@@ -12,8 +12,6 @@
 //! Nobody who serves waits for the disk: what is to be saved is put down, the latest of each kind, and
 //! [`LastGood::keep`] writes it on a thread that may wait.
 
-mod folder;
-
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,12 +22,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::folder::Folder;
 use super::revocation::RevocationSet;
 use crate::clock::Clock;
+use crate::folder::Folder;
 
 const KEYS: &str = "keys.json";
 const REVOCATIONS: &str = "revocations.json";
+/// The largest file that is read, in bytes: far more than a set in force can have.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How far a clock may have been put back since a set was saved, in seconds: more is a file from the
 /// future, of which nobody knows how old it is.
 const STEP_BACK_MAX_S: i64 = 60;
@@ -63,7 +63,7 @@ impl LastGood {
     /// `max_age_s` seconds. It must be of one process alone.
     pub fn open(folder: &Path, max_age_s: u32, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         Ok(Self {
-            folder: Arc::new(Folder::open(folder, &[KEYS, REVOCATIONS])?),
+            folder: Arc::new(Folder::open(folder, &[KEYS, REVOCATIONS], FILE_BYTES_MAX)?),
             max_age_s: i64::from(max_age_s),
             clock,
             waiting: Mutex::default(),
