@@ -4,8 +4,10 @@
 //! implement the trait in a sibling module and choose it where the process is started. Two rules
 //! bind every adapter: a call never waits for the registry, because endpoint sets are kept current
 //! in the background; and an empty or failed answer never clears the last good set, because a
-//! stale address that works beats no address at all.
+//! stale address that works beats no address at all. Where there is a [`cache`], that holds beyond
+//! the end of the process.
 
+pub mod cache;
 pub mod consul;
 mod dns;
 pub mod fixed;

@@ -21,6 +21,7 @@ use crate::config::{
 };
 use crate::db;
 use crate::discovery::Registry;
+use crate::discovery::cache::EndpointCache;
 use crate::discovery::consul::ConsulRegistry;
 use crate::discovery::fixed::FixedRegistry;
 use crate::doorbell::{self, Doorbell};
@@ -80,12 +81,15 @@ impl Host {
         let identity = Identity::load(name, tls)?;
         let shutdown = Shutdown::new();
         let tasks = TaskTracker::new();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let registry: Arc<dyn Registry> = match discovery.mode {
             DiscoveryMode::Static => {
                 Arc::new(FixedRegistry::new(discovery)?.follow(&tasks, &shutdown.soft()))
             }
             DiscoveryMode::Consul => {
-                Arc::new(ConsulRegistry::new(discovery, tasks.clone(), shutdown.soft())?)
+                let cache = EndpointCache::open(discovery, Arc::clone(&clock))?;
+                let registry = ConsulRegistry::new(discovery, tasks.clone(), shutdown.soft())?;
+                Arc::new(registry.remembering(cache))
             }
         };
         let host = Self {
@@ -97,7 +101,7 @@ impl Host {
             shutdown,
             tasks,
             health: Health::new(),
-            clock: Arc::new(SystemClock),
+            clock,
             registry,
             pools: Mutex::default(),
             samplers: Samplers::default(),

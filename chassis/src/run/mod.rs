@@ -149,6 +149,7 @@ fn configure<S: Service>() -> Result<(S::Config, Profile), ConfigError> {
     if !S::FACES_OUTSIDE {
         config.tls().require_for(config.server().listen.ip())?;
     }
+    config.discovery().validate()?;
     advertise::check(config.server(), config.discovery())?;
     Ok((config, sources.profile))
 }

@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use consulrs::api::check::common::AgentServiceCheck;
 use consulrs::api::service::requests::RegisterServiceRequest;
 use consulrs::client::{ConsulClient, ConsulClientSettings};
 use consulrs::error::ClientError;
 use tokio::time::timeout;
 
+use super::follow::Answers;
 use super::wire::{HealthQuery, InstanceQuery, ServiceEntry, millis};
 use crate::config::DiscoveryConfig;
 use crate::discovery::{Endpoint, Registration, RegistryError, ServiceView};
@@ -19,7 +21,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// A Consul agent.
 pub(super) struct Agent {
     client: ConsulClient,
-    wait: Duration,
     check_interval: Duration,
     deregister_after: Duration,
 }
@@ -39,7 +40,6 @@ impl Agent {
         let http = rustify::clients::reqwest::Client::new(&settings.address, http);
         Ok(Self {
             client: ConsulClient { http, settings },
-            wait: config.wait(),
             check_interval: config.check_interval(),
             deregister_after: config.deregister_after(),
         })
@@ -80,24 +80,6 @@ impl Agent {
         Ok(views)
     }
 
-    /// Returns the passing instances as soon as they differ from those at `index`.
-    pub(super) async fn passing(
-        &self,
-        service: &str,
-        index: u64,
-    ) -> Result<(u64, Vec<Endpoint>), RegistryError> {
-        let query = HealthQuery::passing(service, index, self.wait);
-        let reply =
-            consulrs::api::exec_with_result(&self.client, query).await.map_err(unavailable)?;
-        let answered_index = reply.index.and_then(|text| text.parse().ok());
-        // Without an index the next query would not block and this would become a busy loop.
-        let answered_index: u64 = answered_index
-            .filter(|index| *index > 0)
-            .ok_or_else(|| RegistryError::Unavailable("the answer carries no index".into()))?;
-        let endpoints = reply.response.iter().map(ServiceEntry::endpoint).collect();
-        Ok((answered_index, endpoints))
-    }
-
     fn registration_request(&self, registration: &Registration) -> RegisterServiceRequest {
         let check = AgentServiceCheck {
             name: Some("ready".to_owned()),
@@ -115,6 +97,31 @@ impl Agent {
             check: Some(check),
             ..RegisterServiceRequest::default()
         }
+    }
+}
+
+#[async_trait]
+impl Answers for Agent {
+    async fn passing(
+        &self,
+        service: &str,
+        index: u64,
+        wait: Duration,
+    ) -> Result<(u64, Vec<Endpoint>), RegistryError> {
+        let query = HealthQuery::passing(service, index, wait);
+        let answer = consulrs::api::exec_with_result(&self.client, query);
+        // An agent that hangs must not be taken for one that has no news.
+        let reply = match index {
+            0 => bounded(answer).await?,
+            _ => answer.await.map_err(unavailable)?,
+        };
+        let answered_index = reply.index.and_then(|text| text.parse().ok());
+        // Without an index the next query would not block and this would become a busy loop.
+        let answered_index: u64 = answered_index
+            .filter(|index| *index > 0)
+            .ok_or_else(|| RegistryError::Unavailable("the answer carries no index".into()))?;
+        let endpoints = reply.response.iter().map(ServiceEntry::endpoint).collect();
+        Ok((answered_index, endpoints))
     }
 }
 

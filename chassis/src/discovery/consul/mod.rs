@@ -5,6 +5,7 @@
 //! away when a service starts, restart, or lose its data.
 
 mod agent;
+mod follow;
 mod wire;
 
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::agent::Agent;
+use self::follow::{Follower, Terms};
+use super::cache::EndpointCache;
 use super::{Endpoint, Registration, Registry, RegistryError, ServiceView, count_endpoints};
 use crate::backoff::Backoff;
 use crate::config::DiscoveryConfig;
@@ -37,6 +40,8 @@ pub struct ConsulRegistry {
     agent: Arc<Agent>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    terms: Terms,
+    cache: Option<Arc<EndpointCache>>,
     watched: Mutex<HashMap<String, watch::Receiver<Arc<[Endpoint]>>>>,
     /// Ends the announcing of an instance, by its id.
     announced: Mutex<HashMap<String, CancellationToken>>,
@@ -54,9 +59,18 @@ impl ConsulRegistry {
             agent: Arc::new(Agent::new(config)?),
             tasks,
             stop,
+            terms: Terms { wait: config.wait(), relearn: config.relearn() },
+            cache: None,
             watched: Mutex::default(),
             announced: Mutex::default(),
         })
+    }
+
+    /// Saves endpoints there, and begins with those when the agent does not answer.
+    #[must_use]
+    pub fn remembering(mut self, cache: Option<EndpointCache>) -> Self {
+        self.cache = cache.map(Arc::new);
+        self
     }
 }
 
@@ -93,9 +107,11 @@ impl Registry for ConsulRegistry {
         count_endpoints(service, 0);
         watched.insert(service.to_owned(), receiver.clone());
         let (agent, stop) = (Arc::clone(&self.agent), self.stop.clone());
+        let (cache, terms) = (self.cache.clone(), self.terms);
         let service = service.to_owned();
         self.tasks.spawn(async move {
-            let following = Box::pin(follow(&agent, &service, &sender));
+            let follower = Follower::new(&service, &sender, cache.as_deref(), terms);
+            let following = Box::pin(follower.run(agent.as_ref()));
             let _stopped: Option<()> = stop.run_until_cancelled(following).await;
         });
         receiver
@@ -139,60 +155,6 @@ async fn ensure_registered(
     Ok(())
 }
 
-/// Keeps `endpoints` current by blocking queries.
-async fn follow(agent: &Agent, service: &str, endpoints: &watch::Sender<Arc<[Endpoint]>>) {
-    let mut index = 0;
-    let mut backoff = Backoff::new(BACKOFF, BACKOFF_MAX);
-    let mut log = OutageLog::default();
-    loop {
-        match agent.passing(service, index).await {
-            Ok((answered_index, found)) => {
-                log.answered();
-                backoff.reset();
-                publish(service, endpoints, found);
-                index = next_index(index, answered_index);
-            }
-            Err(error) => {
-                metrics::counter!("eh_discovery_failures_total").increment(1);
-                log.failed(service, &error);
-                backoff.pause().await;
-            }
-        }
-    }
-}
-
-/// An index that goes backwards means that the agent lost its state: ask from the start.
-fn next_index(asked: u64, answered: u64) -> u64 {
-    if answered < asked { 0 } else { answered }
-}
-
-/// Publishes a set that differs from the last one, unless it is empty: addresses that may be
-/// stale beat none at all.
-fn publish(service: &str, sender: &watch::Sender<Arc<[Endpoint]>>, mut found: Vec<Endpoint>) {
-    found.sort();
-    found.dedup();
-    count_passing(service, found.len());
-    sender.send_if_modified(|current| {
-        if found.is_empty() && !current.is_empty() {
-            tracing::warn!(service, "no instance is passing, the last known endpoints stay");
-            return false;
-        }
-        if **current == *found {
-            return false;
-        }
-        tracing::info!(service, endpoints.count = found.len(), "endpoints changed");
-        count_endpoints(service, found.len());
-        *current = Arc::from(found);
-        true
-    });
-}
-
-/// Shows operators how many of them are well, which may be none while the last good ones are kept.
-fn count_passing(service: &str, count: usize) {
-    let gauge = metrics::gauge!("eh_discovery_passing", "peer" => service.to_owned());
-    gauge.set(u32::try_from(count).unwrap_or(u32::MAX));
-}
-
 /// Tells of an outage once when it begins and once when it ends, not at every attempt.
 #[derive(Debug, Default)]
 struct OutageLog {
@@ -215,52 +177,4 @@ impl OutageLog {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn endpoints(ports: &[u16]) -> Vec<Endpoint> {
-        ports.iter().map(|port| Endpoint::new("127.0.0.1", *port)).collect()
-    }
-
-    #[test]
-    fn an_index_that_goes_backwards_starts_over() {
-        assert_eq!(next_index(0, 17), 17);
-        assert_eq!(next_index(17, 17), 17);
-        assert_eq!(next_index(17, 16), 0);
-    }
-
-    #[test]
-    fn an_empty_answer_is_shown_to_operators() {
-        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-        let shows = |known: u32, passing: u32| {
-            let text = recorder.handle().render();
-            let lines = [("endpoints", known), ("passing", passing)].map(|(name, count)| {
-                format!("eh_discovery_{name}{{peer=\"order-service\"}} {count}\n")
-            });
-            lines.iter().all(|line| text.contains(line))
-        };
-        metrics::with_local_recorder(&recorder, || {
-            let (sender, _receiver) = watch::channel(Arc::from([]));
-            publish("order-service", &sender, endpoints(&[1, 2]));
-            assert!(shows(2, 2));
-            publish("order-service", &sender, Vec::new());
-            assert!(shows(2, 0));
-        });
-    }
-
-    #[test]
-    fn an_empty_answer_keeps_the_last_good_set() {
-        let (sender, mut receiver) = watch::channel(Arc::from([]));
-        publish("order-service", &sender, endpoints(&[2, 1, 2]));
-        assert_eq!(**receiver.borrow_and_update(), endpoints(&[1, 2]));
-        publish("order-service", &sender, Vec::new());
-        assert!(!receiver.has_changed().unwrap());
-        publish("order-service", &sender, endpoints(&[1, 2]));
-        assert!(!receiver.has_changed().unwrap(), "the same set is no change");
-        publish("order-service", &sender, endpoints(&[3]));
-        assert_eq!(**receiver.borrow_and_update(), endpoints(&[3]));
-    }
 }
