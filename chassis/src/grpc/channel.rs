@@ -24,7 +24,7 @@ use tracing::{Instrument, Span};
 
 use super::connect::{Connector, connect};
 use super::context::{self, CallContext};
-use super::failure::{self, could_not_connect, deadline_status, transport_status};
+use super::failure::{self, could_not_connect, deadline_status, transport_status, was_refused};
 use super::metrics::{Methods, Side, code_in, code_name};
 use super::picker::{Ejection, Lease, Picker};
 use super::reply::ReplyBody;
@@ -222,7 +222,11 @@ impl Inner {
         };
         match code {
             Code::Unavailable => {
-                lease.failed();
+                if outcome.as_ref().is_err_and(was_refused) {
+                    lease.is_gone()
+                } else {
+                    lease.failed()
+                }
                 retry::avoid(lease.endpoint());
             }
             // A call that came with almost no time left proves nothing about the instance.

@@ -1,6 +1,7 @@
 //! What a caller is told of a call that got no answer.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,39 @@ pub(super) fn could_not_connect(status: &Status) -> bool {
     is_caused_by::<ConnectError>(status.source())
 }
 
+/// Whether nobody listens at the address.
+pub(super) fn was_refused(status: &Status) -> bool {
+    causes(status.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
 fn is_caused_by<E: Error + 'static>(error: Option<&(dyn Error + 'static)>) -> bool {
-    std::iter::successors(error, |error| error.source()).any(<dyn Error>::is::<E>)
+    causes(error).any(<dyn Error>::is::<E>)
+}
+
+fn causes<'e>(
+    error: Option<&'e (dyn Error + 'static)>,
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(error, |error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(kind: io::ErrorKind) -> Status {
+        let mut status = Status::unavailable("the connection to the instance failed");
+        status.set_source(Arc::new(io::Error::from(kind)));
+        status
+    }
+
+    #[test]
+    fn only_a_refused_connection_means_that_nobody_listens() {
+        assert!(was_refused(&status(io::ErrorKind::ConnectionRefused)));
+        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::TimedOut] {
+            assert!(!was_refused(&status(kind)), "{kind:?}");
+        }
+        assert!(!was_refused(&Status::unavailable("busy")));
+    }
 }

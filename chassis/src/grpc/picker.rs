@@ -1,9 +1,10 @@
 //! Chooses the instance for each call: least in flight, without those that keep failing.
 //!
 //! Instances are diffed as the registry's set changes, so that one that stays keeps its
-//! connection and its counters. An instance is ejected for a while after consecutive failures,
-//! never the last one: a doubtful address beats none. After its time it gets calls again, and one
-//! more failure ejects it at once.
+//! connection and its counters. An instance is ejected for a while after consecutive failures, and
+//! at once where nobody listens any more, but never the last one: a doubtful address beats none.
+//! After its time it gets calls again, and one more failure ejects it at once. Ejection is the work
+//! of the call that fails: the next one already goes elsewhere.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -187,6 +188,11 @@ impl<C> Lease<C> {
         self.backend.failures.store(0, Ordering::Relaxed);
     }
 
+    /// Nobody listens where the instance was: what follows would fail as well.
+    pub(super) fn is_gone(&self) {
+        self.picker.eject(&self.backend);
+    }
+
     /// The instance could not be reached, refused to serve, or stayed silent.
     pub(super) fn failed(&self) {
         let failures = self.backend.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
@@ -278,6 +284,32 @@ mod tests {
         assert!(ports_picked(&picker, 50).contains_key(&1));
         fail(&picker, 1, 1);
         assert_eq!(ports_picked(&picker, 50).get(&1), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_call_after_the_last_failure_goes_elsewhere() {
+        let (picker, _sender) = picker(&[1, 2]);
+        let begun = Instant::now();
+        fail(&picker, 1, EJECTION.after_failures);
+        for _ in 0..50 {
+            assert_eq!(picker.pick(&[]).unwrap().endpoint().port, 2);
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO, "nothing had to be waited for");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nobody_listens_one_failure_is_enough() {
+        let (picker, _sender) = picker(&[1, 2]);
+        let lease = |port: u16| {
+            let mut leases = std::iter::repeat_with(|| picker.pick(&[]).unwrap());
+            leases.find(|lease| lease.endpoint().port == port).unwrap()
+        };
+        lease(1).is_gone();
+        assert_eq!(ports_picked(&picker, 50).get(&1), None);
+        lease(2).is_gone();
+        assert_eq!(ports_picked(&picker, 20)[&2], 20, "the last one stays");
+        tokio::time::advance(EJECTION.duration).await;
+        assert!(ports_picked(&picker, 50).contains_key(&1), "it gets calls again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -97,6 +97,25 @@ async fn a_caller_stops_waiting_for_a_stalled_peer() {
 }
 
 #[tokio::test]
+async fn an_instance_that_is_gone_fails_one_call_and_gets_no_more() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server::start(named("one"), ServerConfig::default()).await;
+    let endpoints = [Endpoint::new("127.0.0.1", gone.port()), server.endpoint()];
+    let (eject_after_failures, eject_for_ms) = (1_000, 3_600_000);
+    let config = UpstreamConfig { eject_after_failures, eject_for_ms, ..UpstreamConfig::default() };
+    let channel = channel(&endpoints, &config);
+    let mut failed = 0;
+    // One in 2^64 runs never meets it.
+    for _ in 0..64 {
+        if let Err(status) = say(&channel, text("")).await {
+            assert_eq!(status.code(), Code::Unavailable);
+            failed += 1;
+        }
+    }
+    assert_eq!(failed, 1);
+}
+
+#[tokio::test]
 async fn credentials_and_request_id_are_passed_on() {
     let app = GrpcApp::new(Echo::routes(|request| async move {
         let metadata = request.metadata();
