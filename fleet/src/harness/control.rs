@@ -11,7 +11,8 @@ use nix::sys::signal::Signal;
 
 use super::{Fleet, SERVER_STOP_LIMIT};
 use crate::layout::Layout;
-use crate::middleware::{Database, Part, RabbitMq};
+use crate::middleware::{Database, Part, RabbitMq, consul};
+use crate::process::Process;
 use crate::services::{Instance, Service};
 
 /// A process that ended without being asked for it.
@@ -134,6 +135,38 @@ impl Fleet {
     /// The fleet's own database server.
     pub fn database_server(&mut self) -> Result<&mut Database> {
         self.database.as_mut().context("ask for FleetOptions::own_database to control the database")
+    }
+
+    /// Freezes the fleet's own Consul: it accepts connections and answers nothing.
+    pub fn pause_consul(&mut self) -> Result<()> {
+        self.own_consul()?.signal(Signal::SIGSTOP);
+        Ok(())
+    }
+
+    /// Lets a frozen Consul go on.
+    pub fn resume_consul(&mut self) -> Result<()> {
+        self.own_consul()?.signal(Signal::SIGCONT);
+        Ok(())
+    }
+
+    /// Kills the fleet's own Consul, and with it all that it knows.
+    pub fn kill_consul(&mut self) -> Result<()> {
+        self.own_consul()?.kill()?;
+        Ok(())
+    }
+
+    /// Starts the fleet's own Consul again, at the same address and empty.
+    pub async fn start_consul(&mut self) -> Result<()> {
+        let address = self.addresses().consul.clone();
+        let process = self.own_consul()?;
+        process.start_again()?;
+        consul::ready(process, &address).await
+    }
+
+    fn own_consul(&mut self) -> Result<&mut Process> {
+        let name = Part::Consul.to_string().to_lowercase();
+        let found = self.servers.iter_mut().find(|server| server.name() == name);
+        found.context("the fleet's Consul was taken away for good")
     }
 
     /// The folder with the logs of all processes.

@@ -21,9 +21,7 @@ pub fn environment(layout: &Layout, service: &Service) -> Result<Option<Vec<(Str
     };
     let settings = settings(local.servers(), Credentials::at(&layout.credentials()));
     let mut variables = settings.environment(layout.root(), service, ports)?;
-    if let Some(folder) = last_good(layout, service, service.name) {
-        variables.insert(0, folder);
-    }
+    variables.splice(0..0, last_good(layout, service, service.name));
     if let Some(provider) = local.provider.filter(|_| service.name == "payment-service") {
         variables.extend(sandbox::variables(layout, &provider.url));
     }

@@ -36,9 +36,14 @@ pub async fn start(site: &Site, program: &Path) -> Result<Server> {
     }
     let mut process = Process::start(spec, &site.layout)?;
     let address = format!("http://127.0.0.1:{http}");
-    let url = address::parse(&address, Part::Consul.schemes())?;
-    process.ready(START_LIMIT, || probe::answers(Part::Consul, &url)).await?;
+    ready(&mut process, &address).await?;
     Ok(Server { address, management: None, processes: vec![process] })
+}
+
+/// Waits until an agent that was started has elected itself.
+pub async fn ready(process: &mut Process, address: &str) -> Result<()> {
+    let url = address::parse(address, Part::Consul.schemes())?;
+    process.ready(START_LIMIT, || probe::answers(Part::Consul, &url)).await
 }
 
 fn version(program: &Path) -> Result<(u32, u32)> {

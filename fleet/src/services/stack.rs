@@ -1,7 +1,8 @@
 //! The running services.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const ACQUAINTED_LIMIT: Duration = Duration::from_secs(30);
 const KNOWN_INSTANCES: &str = "eh_discovery_endpoints{peer=\"";
 /// Where a gateway keeps the last good keys and revocations.
 const LAST_GOOD_FOLDER: &str = "EH_GATEWAY__REVOCATIONS__FOLDER";
+/// Where a process keeps the last good endpoints of the others.
+const ENDPOINTS_FOLDER: &str = "DISCOVERY__CACHE_DIR";
 /// Deregistration, draining and the end of background tasks take 25 seconds at most.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -72,10 +75,9 @@ impl Instance {
         }
         let mut spec = Spec::new(name, program);
         spec.env = plan.settings.environment(root, service, (port, internal_port))?;
-        // First, so that whatever else is said about it wins.
-        if let Some(folder) = last_good(&plan.layout, service, &spec.name) {
-            spec.env.insert(0, folder);
-        }
+        // First, so that whatever else is said about them wins.
+        forget(&endpoints(&plan.layout, &spec.name))?;
+        spec.env.splice(0..0, last_good(&plan.layout, service, &spec.name));
         seat.furnish(&mut spec.env)?;
         let process = Process::start(spec.ports([port, internal_port]), &plan.layout)?;
         Ok(Self { service, port, internal_port, process })
@@ -230,10 +232,29 @@ impl Stack {
     }
 }
 
-/// Where a process keeps what it knew last, if it is a gateway.
-pub fn last_good(layout: &Layout, service: &Service, process: &str) -> Option<(String, String)> {
-    let folder = layout.data(process).display().to_string();
-    (service.name == Service::GATEWAY).then(|| (LAST_GOOD_FOLDER.to_owned(), folder))
+/// Where a process keeps what it knew last, as variables for its environment.
+pub fn last_good(layout: &Layout, service: &Service, process: &str) -> Vec<(String, String)> {
+    let variable = format!("{}__{ENDPOINTS_FOLDER}", service.variable);
+    let mut folders = vec![(variable, endpoints(layout, process).display().to_string())];
+    if service.name == Service::GATEWAY {
+        let folder = layout.data(process).display().to_string();
+        folders.push((LAST_GOOD_FOLDER.to_owned(), folder));
+    }
+    folders
+}
+
+fn endpoints(layout: &Layout, process: &str) -> PathBuf {
+    layout.data(process).join("discovery")
+}
+
+/// Removes what an earlier fleet has saved: this one has other ports.
+fn forget(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn is_ready(client: &reqwest::Client, url: &str) -> bool {

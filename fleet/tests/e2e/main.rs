@@ -7,6 +7,7 @@
 mod accounts;
 mod broker;
 mod codes;
+mod discovery;
 mod faults;
 mod flows;
 mod metrics;

@@ -42,7 +42,7 @@ fn instances_of(service: &str) -> usize {
 }
 
 /// How many instances each of our services has, if all of them are in health.
-fn healthy(services: &Value) -> Result<Option<BTreeMap<String, usize>>> {
+pub(crate) fn healthy(services: &Value) -> Result<Option<BTreeMap<String, usize>>> {
     let mut seen = BTreeMap::new();
     let services = services["items"].as_array().context("no services")?;
     for service in services.iter().filter(|service| service["name"] != "consul") {
