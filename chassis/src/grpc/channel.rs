@@ -141,7 +141,12 @@ impl Inner {
             Ok(response) => code_in(response.headers()),
             Err(status) => status.code(),
         };
-        Span::current().record("rpc.grpc.status_code", code_name(code));
+        let span = Span::current();
+        span.record("rpc.grpc.status_code", code_name(code));
+        if code != Code::Ok {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", code_name(code));
+        }
         measure.end(code);
         outcome
     }
@@ -271,10 +276,12 @@ fn client_span(peer: &'static str, path: &str) -> Span {
         "rpc.call",
         otel.name = path.trim_start_matches('/'),
         otel.kind = "client",
+        otel.status_code = Empty,
         rpc.system = "grpc",
         rpc.service = service,
         rpc.method = method,
         rpc.grpc.status_code = Empty,
+        error.type = Empty,
         server.address = Empty,
         server.port = Empty,
         peer.service = peer,

@@ -11,7 +11,7 @@ mod dead;
 mod envelope;
 pub mod memory;
 mod signature;
-mod trace;
+pub(crate) mod trace;
 
 use async_trait::async_trait;
 
@@ -80,4 +80,17 @@ pub enum PublishError {
     /// The broker's answer did not come in time.
     #[error("the broker did not confirm in time")]
     Timeout,
+}
+
+impl PublishError {
+    /// The kind of error, for spans.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Disconnected => "disconnected",
+            Self::Blocked => "blocked",
+            Self::Refused => "refused",
+            Self::Unroutable(_) => "unroutable",
+            Self::Timeout => "timeout",
+        }
+    }
 }

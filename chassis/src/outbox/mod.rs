@@ -8,6 +8,7 @@
 mod held;
 mod relay;
 mod store;
+mod wait;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use sqlx::mysql::MySqlConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::held::Held;
-use super::{Outbox, store};
+use super::{Outbox, store, wait};
 use crate::backoff::Backoff;
 use crate::config::OutboxConfig;
 use crate::db::Pool;
@@ -159,11 +159,13 @@ impl Relay {
         };
         let oldest = store::oldest(connection, self.config.batch, self.held.keys());
         let rows = pool.bound(oldest).await?;
-        let (ids, messages): (Vec<u64>, Vec<_>) = rows.into_iter().map(store::Row::split).unzip();
+        let (ids, (messages, occurred)): (Vec<u64>, (Vec<_>, Vec<_>)) =
+            rows.into_iter().map(store::Row::split).unzip();
         if mutant!("outbox_cleared_before_confirm") {
             pool.bound(store::delete(connection, &ids)).await?;
         }
         let results = publish(self.publisher.as_ref(), &messages).await;
+        wait::show(&messages, &occurred, &results);
         self.held.learn(&messages, &results);
         let confirmed = confirmed(&ids, &results);
         pool.bound(store::delete(connection, &confirmed)).await?;

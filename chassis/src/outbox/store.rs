@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use sqlx::mysql::{MySql, MySqlConnection};
 use sqlx::{FromRow, QueryBuilder};
 
@@ -25,17 +26,18 @@ pub(super) struct Backlog {
 }
 
 impl Row {
-    /// Splits the row into its key and the message; the trace context comes out of the envelope,
-    /// where the transaction left it.
-    pub(super) fn split(self) -> (u64, OutboundMessage) {
+    /// Splits the row into its key, and the message with the time of what it tells; time and trace
+    /// context come out of the envelope, where the transaction left them.
+    pub(super) fn split(self) -> (u64, (OutboundMessage, Option<DateTime<Utc>>)) {
         let envelope = Envelope::from_json(self.payload.as_bytes()).ok();
+        let occurred = envelope.as_ref().map(|envelope| envelope.time);
         let message = OutboundMessage {
             id: self.event_id,
             routing_key: self.routing_key,
             payload: self.payload,
             traceparent: envelope.and_then(|envelope| envelope.traceparent),
         };
-        (self.id, message)
+        (self.id, (message, occurred))
     }
 }
 

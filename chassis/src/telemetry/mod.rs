@@ -4,6 +4,7 @@ mod catalogue;
 pub mod log;
 pub mod metrics;
 mod process;
+mod queries;
 pub mod trace;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -40,7 +41,7 @@ pub fn check(config: &TelemetryConfig) -> Result<(), ConfigError> {
 pub fn init(name: &'static str, config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let filter = log::filter(&config.filter)?;
     let tracer = trace::provider(name, config)?;
-    trace::install_propagator();
+    trace::install(&tracer);
     tracing_subscriber::registry()
         // First, so that what is filtered out costs the layers below nothing.
         .with(filter)

@@ -7,6 +7,7 @@
 mod accounts;
 mod broker;
 mod codes;
+mod collector;
 mod discovery;
 mod faults;
 mod flows;
@@ -17,4 +18,8 @@ mod replicas;
 mod rolling;
 mod starting;
 mod support;
+<<<<<<< HEAD
 mod tooling;
+=======
+mod traces;
+>>>>>>> 8935b6b (Show a checkout as one trace through all six services)

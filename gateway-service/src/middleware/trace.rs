@@ -44,23 +44,46 @@ pub(crate) async fn trace(
     request.extensions_mut().insert(trace_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
-    span.record("http.response.status_code", response.status().as_u16());
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+        span.record("error.type", status.as_str());
+    }
     metrics.record(response.status().as_u16(), started);
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
 
 fn span(request: &Request, route: &str, id: &HeaderValue) -> Span {
+    let method = known_method(request.method());
     tracing::info_span!(
         "http.request",
-        otel.name = format!("{} {route}", request.method()),
+        otel.name = format!("{} {route}", method.unwrap_or("HTTP")),
         otel.kind = "server",
-        http.request.method = %request.method(),
+        otel.status_code = field::Empty,
+        http.request.method = method.unwrap_or("_OTHER"),
         http.route = route,
+        url.scheme = request.uri().scheme_str().unwrap_or("http"),
         url.path = request.uri().path(),
         http.response.status_code = field::Empty,
+        error.type = field::Empty,
         request.id = id.to_str().unwrap_or_default(),
     )
+}
+
+/// The name of a method that clients have not invented: names of spans are few.
+fn known_method(method: &Method) -> Option<&str> {
+    let known = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+    ];
+    known.contains(method).then(|| method.as_str())
 }
 
 /// Makes the span a part of the trace that the request brings along and returns the trace's id.
@@ -153,6 +176,14 @@ mod tests {
         assert!(is_well_formed(&[b'a'; 128]));
         for id in [&b""[..], b"a b", b"a\tb", "é".as_bytes(), &[b'a'; 129]] {
             assert!(!is_well_formed(id));
+        }
+    }
+
+    #[test]
+    fn invented_methods_name_no_span() {
+        assert_eq!(known_method(&Method::PATCH), Some("PATCH"));
+        for invented in ["get", "PROPFIND", "X-1"] {
+            assert_eq!(known_method(&Method::from_bytes(invented.as_bytes()).unwrap()), None);
         }
     }
 

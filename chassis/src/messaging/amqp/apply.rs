@@ -5,8 +5,6 @@
 //! tried again after growing pauses; after [`PATIENCE`] it is returned to the queue, whose delivery
 //! limit then counts. A panic is returned after one pause. Held events do not hold up others.
 
-use std::any::Any;
-use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,9 +14,11 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::batch::{Batch, Item, Ticket};
 use super::broker::FIRST_PAUSE;
+use super::failure::{Failure, panic_message};
 use super::tally::Tally;
 use crate::backoff::Backoff;
 use crate::error::Chain;
@@ -32,27 +32,6 @@ const PATIENCE: u32 = 6;
 /// After so many events in a row that may pass later, the reason is taken to lie outside of them,
 /// and the rest of the batch is held without a try.
 const SYSTEMIC: u32 = 3;
-
-/// Why the handler did not apply an event.
-#[derive(Debug)]
-enum Failure {
-    Retry(anyhow::Error),
-    Poison(String),
-    Panic(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Retry(error) => {
-                let reason: &(dyn std::error::Error + 'static) = error.as_ref();
-                Chain(reason).fmt(f)
-            }
-            Self::Poison(reason) => f.write_str(reason),
-            Self::Panic(message) => write!(f, "panicked: {message}"),
-        }
-    }
-}
 
 /// What becomes of a held event when its pause is over.
 #[derive(Debug)]
@@ -69,15 +48,22 @@ type Pause = Pin<Box<dyn Future<Output = Held> + Send + Sync>>;
 pub(super) struct Applier {
     handler: Arc<dyn Handler>,
     queue: String,
+    /// Exchange and queue.
+    destination: String,
     pause_max: Duration,
     held: FuturesUnordered<Pause>,
     tally: Tally,
 }
 
 impl Applier {
-    pub(super) fn new(handler: Arc<dyn Handler>, queue: String, pause_max: Duration) -> Self {
+    pub(super) fn new(
+        handler: Arc<dyn Handler>,
+        (exchange, queue): (String, String),
+        pause_max: Duration,
+    ) -> Self {
         let tally = Tally::new(&queue);
-        Self { handler, queue, pause_max, held: FuturesUnordered::new(), tally }
+        let destination = format!("{exchange}:{queue}");
+        Self { handler, queue, destination, pause_max, held: FuturesUnordered::new(), tally }
     }
 
     /// Waits until the pause of a held event is over; never ends while nothing is held. Nothing is
@@ -165,23 +151,37 @@ impl Applier {
     }
 
     async fn call(&self, envelopes: &[Envelope]) -> Result<(), Failure> {
+        let process = trace::Process { destination: &self.destination };
         let span = tracing::info_span!(
             "messaging.process",
+            otel.name = process.name(),
             otel.kind = "consumer",
+            otel.status_code = Empty,
             messaging.system = "rabbitmq",
-            messaging.destination.name = %self.queue,
+            messaging.operation.type = "process",
+            messaging.operation.name = "process",
+            messaging.destination.name = %self.destination,
             messaging.batch.message_count = envelopes.len(),
+            error.type = Empty,
         );
         trace::join(&span, envelopes.iter().filter_map(|event| event.traceparent.as_deref()));
+        let others = trace::accompany(&span, envelopes, &process);
         // Unwind safety: after a panic nothing of the call is used but the events, which it could
         // only read; a handler's own state is behind its own locks.
         let handled = AssertUnwindSafe(self.handler.handle(envelopes)).catch_unwind();
-        match handled.instrument(span).await {
+        let outcome = match handled.instrument(span.clone()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(HandleError::Retry(error))) => Err(Failure::Retry(error)),
             Ok(Err(HandleError::Poison(reason))) => Err(Failure::Poison(reason)),
             Err(panic) => Err(Failure::Panic(panic_message(panic.as_ref()))),
+        };
+        let error = outcome.as_ref().err().map(Failure::kind);
+        if let Some(kind) = error {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", kind);
         }
+        others.into_iter().for_each(|other| trace::end(Some(other), error));
+        outcome
     }
 
     /// Acknowledges a batch that was applied.
@@ -270,10 +270,4 @@ impl Applier {
         self.tally.count(if is_known { "undecodable" } else { "untrusted" }, 1);
         Ok(())
     }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }

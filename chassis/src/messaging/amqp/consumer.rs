@@ -75,9 +75,10 @@ impl Consumer {
     ) -> Result<(), LinkError> {
         let (channel, deliveries) =
             within(self.config.connect_timeout(), self.subscribe(connection)).await?;
-        let queue = self.claim.broker.topology().queue(&self.name);
+        let topology = self.claim.broker.topology();
+        let names = (topology.events(), topology.queue(&self.name));
         let pause_max = self.config.retry_backoff_max();
-        let applier = Applier::new(Arc::clone(&self.handler), queue, pause_max);
+        let applier = Applier::new(Arc::clone(&self.handler), names, pause_max);
         let trust = self.claim.broker.trust();
         let mut flow = Flow { deliveries, applier, config: &self.config, trust };
         while !stop.is_cancelled() {

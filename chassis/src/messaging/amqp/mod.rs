@@ -12,6 +12,7 @@ mod broker;
 mod consumer;
 mod dead;
 mod depth;
+mod failure;
 mod publisher;
 mod tally;
 mod topology;

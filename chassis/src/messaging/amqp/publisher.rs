@@ -6,6 +6,9 @@ use async_trait::async_trait;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
+use opentelemetry::KeyValue;
+use opentelemetry::global::BoxedSpan;
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -13,7 +16,7 @@ use super::broker::{Claim, LinkError, within};
 use crate::failpoint;
 use crate::messaging::envelope::CONTENT_TYPE;
 use crate::messaging::trace::TRACEPARENT;
-use crate::messaging::{OutboundMessage, PublishError, Publisher};
+use crate::messaging::{OutboundMessage, PublishError, Publisher, trace};
 
 /// AMQP's delivery mode of messages that survive a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -71,6 +74,24 @@ impl AmqpPublisher {
         Ok(sent.await?)
     }
 
+    /// Begins the span of sending a message, in the trace of what made it.
+    fn send_span(&self, message: &OutboundMessage) -> Option<BoxedSpan> {
+        let destination = format!("{}:{}", self.exchange, message.routing_key);
+        let name = format!("send {destination}");
+        let builder = SpanBuilder::from_name(name).with_kind(SpanKind::Producer).with_attributes([
+            KeyValue::new("messaging.system", "rabbitmq"),
+            KeyValue::new("messaging.operation.type", "send"),
+            KeyValue::new("messaging.operation.name", "send"),
+            KeyValue::new("messaging.destination.name", destination),
+            KeyValue::new(
+                "messaging.rabbitmq.destination.routing_key",
+                message.routing_key.clone(),
+            ),
+            KeyValue::new("messaging.message.id", message.id.clone()),
+        ]);
+        trace::begin(message.traceparent.as_deref(), builder)
+    }
+
     /// Sends everything, then collects the confirms: one round trip for the batch. Fails as a whole
     /// when one of them is missing, because it may be the one that brings the return of another.
     async fn send_all(
@@ -104,13 +125,18 @@ impl Publisher for AmqpPublisher {
             Ok(channel) => channel,
             Err(error) => return vec![Err(error); batch.len()],
         };
-        match self.send_all(&channel, batch).await {
+        let spans: Vec<_> = batch.iter().map(|message| self.send_span(message)).collect();
+        let verdicts = match self.send_all(&channel, batch).await {
             Ok(confirmations) => verdicts(batch, &confirmations),
             Err(error) => {
                 *slot = None;
                 vec![Err(error); batch.len()]
             }
+        };
+        for (span, verdict) in spans.into_iter().zip(&verdicts) {
+            trace::end(span, verdict.as_ref().err().map(PublishError::kind));
         }
+        verdicts
     }
 }
 
