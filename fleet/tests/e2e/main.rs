@@ -18,8 +18,5 @@ mod replicas;
 mod rolling;
 mod starting;
 mod support;
-<<<<<<< HEAD
 mod tooling;
-=======
 mod traces;
->>>>>>> 8935b6b (Show a checkout as one trace through all six services)
