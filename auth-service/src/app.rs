@@ -23,7 +23,7 @@ use crate::repository::{
     MySqlSessionRepository,
 };
 use crate::service::{AccountFollower, AuthService, LoginThrottle};
-use crate::token::{AccessTokens, KeyError, KeyRing, KeyRingSource, Sealer};
+use crate::token::{AccessTokens, KeyError, KeyRing, KeyRingSource, key_sealer};
 
 /// What needs no token: whoever calls these has none yet or one that is over, or is a service that asks
 /// in nobody's name. Logging out verifies its token itself, because it may be over.
@@ -109,7 +109,7 @@ pub struct Surroundings {
 /// Connects the use cases; makes the first signing key when there is none.
 pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Result<AuthService> {
     let Surroundings { pool, outbox, bell, key_bell, user_service, redis, clock } = surroundings;
-    let sealer = Sealer::new(&config.keys.sealing_key)
+    let sealer = key_sealer(&config.keys.sealing_key)
         .map_err(|_| anyhow!("no key can be derived from `keys.sealing_key`"))?;
     let sealer = Arc::new(sealer);
     let audit = AuditLog::new(&config.audit, App::NAME, Arc::clone(&clock));

@@ -8,8 +8,8 @@
 //! Modules in reading order: the life of a process ([`run`], [`shutdown`], [`health`],
 //! [`config`], [`telemetry`]), the vocabulary ([`error`], [`id`], [`clock`], [`page`]), the ways in
 //! and out ([`http`], [`grpc`], [`identity`], [`auth`], [`discovery`]), state and events ([`db`],
-//! [`redis`], [`messaging`], [`outbox`], [`inbox`], [`doorbell`], [`feed`]), and what keeps guessing slow
-//! ([`throttle`], [`text`]). Tests of crashes mark their places by [`failpoint!`] and
+//! [`redis`], [`messaging`], [`outbox`], [`inbox`], [`doorbell`], [`feed`]), secrets ([`opaque`],
+//! [`sealing`]), and what keeps guessing slow ([`throttle`], [`text`]). Tests of crashes mark their places by [`failpoint!`] and
 //! plant their bugs by [`mutant!`]; without the features of these names both are nothing.
 
 pub mod config;
@@ -38,8 +38,10 @@ pub mod feed;
 mod folder;
 pub mod inbox;
 pub mod messaging;
+pub mod opaque;
 pub mod outbox;
 pub mod redis;
+pub mod sealing;
 pub mod sweep;
 pub mod text;
 pub mod throttle;

@@ -18,7 +18,7 @@ use crate::model::{
 use crate::repository::{
     Fault, MemoryDeviceRepository, MemoryKeyRepository, MemorySessionRepository, SessionRepository,
 };
-use crate::token::{AccessTokens, KeyRing, KeyRingSource, RotationPlan, Sealer};
+use crate::token::{AccessTokens, KeyRing, KeyRingSource, RotationPlan, key_sealer};
 
 /// The password of the account that [`Fixture::logged_in`] makes.
 pub(super) const PASSWORD: &str = "correct horse battery";
@@ -40,7 +40,7 @@ pub(super) struct Fixture {
 impl Fixture {
     pub(super) async fn new() -> Self {
         let [clock, storage_clock] = [(); 2].map(|()| Arc::new(FixedClock::default()));
-        let sealer = Arc::new(Sealer::new(&Secret::new("the one key")).unwrap());
+        let sealer = Arc::new(key_sealer(&Secret::new("the one key")).unwrap());
         let keys = Arc::new(MemoryKeyRepository::default());
         let ring = Arc::new(KeyRing::open(keys, sealer, clock.clone()).await.unwrap());
         let config = TokenConfig::default();

@@ -14,11 +14,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::clock::Clock;
 use chassis::error::{Kind, ServiceError as _};
+use chassis::sealing::Sealer;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::Sealer;
 use super::jwks::KeySetDocument;
 use crate::model::{SessionError, StoredKey};
 use crate::repository::KeyRepository;
@@ -204,11 +204,12 @@ mod tests {
     use chassis::config::Secret;
     use futures::future::join_all;
 
+    use super::super::key_sealer;
     use super::*;
     use crate::repository::MemoryKeyRepository;
 
     fn sealer(key: &str) -> Arc<Sealer> {
-        Arc::new(Sealer::new(&Secret::new(key)).unwrap())
+        Arc::new(key_sealer(&Secret::new(key)).unwrap())
     }
 
     async fn open(keys: &Arc<MemoryKeyRepository>, key: &str) -> Result<KeyRing, KeyError> {

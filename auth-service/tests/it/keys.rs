@@ -1,7 +1,7 @@
 //! Signing keys: published, sealed, kept.
 
 use auth_service::config::Config;
-use auth_service::token::Sealer;
+use auth_service::token::key_sealer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::auth::AuthError;
@@ -46,8 +46,7 @@ async fn the_table_holds_no_private_key_that_opens_without_the_sealing_key() {
             .fetch_one(&harness.pool)
             .await
             .unwrap();
-    let opened =
-        Sealer::new(&harness.config.keys.sealing_key).unwrap().open(&kid, &sealed).unwrap();
+    let opened = key_sealer(&harness.config.keys.sealing_key).unwrap().open(&kid, &sealed).unwrap();
     assert!(contains(&opened, &ED25519), "this is how a plain key would look");
     let seed = opened.windows(32).find(|window| {
         let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_and_public_key(window, &public);
@@ -57,9 +56,9 @@ async fn the_table_holds_no_private_key_that_opens_without_the_sealing_key() {
     for secret in [&ED25519[..], seed, &seed[..8], &public[..8]] {
         assert!(!contains(&sealed, secret));
     }
-    let other = Sealer::new(&Secret::new("another sealing key of 32 bytes or more")).unwrap();
+    let other = key_sealer(&Secret::new("another sealing key of 32 bytes or more")).unwrap();
     assert!(other.open(&kid, &sealed).is_err());
-    assert!(Sealer::new(&harness.config.keys.sealing_key).unwrap().open("other", &sealed).is_err());
+    assert!(key_sealer(&harness.config.keys.sealing_key).unwrap().open("other", &sealed).is_err());
     harness.finish().await;
 }
 

@@ -10,7 +10,7 @@ use chassis::error::{ServiceError as _, codes};
 use chassis::testing::clock::FixedClock;
 use futures::future::join_all;
 
-use super::super::{AccessTokens, KeyRingSource, Sealer, Subject};
+use super::super::{AccessTokens, KeyRingSource, Subject, key_sealer};
 use super::*;
 use crate::model::{SessionId, UserId};
 use crate::repository::{KeyRepository, MemoryKeyRepository};
@@ -34,7 +34,7 @@ impl World {
 
     async fn over(keys: Arc<dyn KeyRepository>, count: usize) -> Self {
         let clock = Arc::new(FixedClock::default());
-        let sealer = Arc::new(Sealer::new(&Secret::new("the one key")).unwrap());
+        let sealer = Arc::new(key_sealer(&Secret::new("the one key")).unwrap());
         let mut rings = Vec::new();
         for _ in 0..count {
             let ring = KeyRing::open(keys.clone(), sealer.clone(), clock.clone()).await;
