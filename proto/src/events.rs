@@ -22,8 +22,14 @@ pub const SCHEMAS: &[(&str, &str)] = &[
     ("user.disabled", include_str!("../events/user.disabled.json")),
     ("user.password_changed", include_str!("../events/user.password_changed.json")),
     ("user.profile_updated", include_str!("../events/user.profile_updated.json")),
+    ("user.recovery_requested", include_str!("../events/user.recovery_requested.json")),
     ("user.registered", include_str!("../events/user.registered.json")),
+    ("user.verification_requested", include_str!("../events/user.verification_requested.json")),
 ];
+
+/// What the mail key is used for where an event has a member `sealed`: salt and purpose of the key that is
+/// derived from it. Both sides of the event derive the same.
+pub const SEALED: (&[u8], &[u8]) = (b"enterprisehub mail", b"sealed members of events, v1");
 
 /// Finds the JSON Schema of an event by its routing key, e.g. `order.paid`.
 pub fn schema(event: &str) -> Option<&'static str> {

@@ -1,22 +1,27 @@
 //! The configuration of user-service; `config/default.toml` documents every key.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chassis::config::{
     AmqpConfig, AttemptsConfig, AuditConfig, BaseConfig, ConfigError, DatabaseConfig,
     DiscoveryConfig, EventRole, EventsConfig, OutboxConfig, PagingConfig, Profile, RedisConfig,
     RuntimeConfig, Secret, ServerConfig, TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig,
+    require_strong,
 };
+use chrono::TimeDelta;
 use serde::Deserialize;
 
 use crate::hasher::Cost;
 use crate::model::{Email, NewPassword};
-use crate::service::FirstAdmin;
+use crate::service::{FirstAdmin, TokenPolicy};
 
 /// Memory of a hash at most: with more, a few logins would fill a machine.
 const MEMORY_KIB_MAX: u32 = 1_048_576;
 /// Passes of a hash at most: with more, a login would take seconds.
 const PASSES_MAX: u32 = 16;
+/// Longest life of a link: a week.
+const LIFE_MAX_S: u32 = 604_800;
 
 /// Everything user-service is configured with.
 #[derive(Clone, Debug, Deserialize)]
@@ -52,6 +57,10 @@ pub struct Config {
     pub passwords: PasswordsConfig,
     /// How slow guessing is.
     pub throttle: ThrottleConfig,
+    /// Links that are sent by mail.
+    pub links: LinksConfig,
+    /// How what is sent by mail travels.
+    pub mail: MailConfig,
     /// The first administrator.
     pub bootstrap: BootstrapConfig,
     /// How its audit log is sealed.
@@ -111,6 +120,10 @@ pub struct ThrottleConfig {
     pub redis_pause_ms: u64,
     /// Patience with a session in which the password is to be changed.
     pub password_change: AttemptsConfig,
+    /// Patience with an account that asks for proofs of its address.
+    pub verification: AttemptsConfig,
+    /// Patience with an address for which other passwords are asked for.
+    pub recovery: AttemptsConfig,
 }
 
 impl ThrottleConfig {
@@ -118,6 +131,78 @@ impl ThrottleConfig {
     pub fn redis_pause(&self) -> Duration {
         Duration::from_millis(self.redis_pause_ms)
     }
+}
+
+/// `[links]`: one-time tokens, which are sent as links.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinksConfig {
+    /// Seconds for which a link is good that proves an address.
+    pub verification_life_s: u32,
+    /// Seconds for which a link is good that puts another password in force.
+    pub recovery_life_s: u32,
+    /// Links of one account for one purpose that are good at once, at most.
+    pub live_max: NonZeroU32,
+    /// Requests for another password that wait at once, at most.
+    pub waiting_max: NonZeroU32,
+    /// How often such requests are looked for, in milliseconds.
+    pub answer_every_ms: u64,
+    /// Requests that are looked at in one go, at most.
+    pub answer_batch: NonZeroU32,
+    /// Pause between two sweeps of what is over, in seconds.
+    pub sweep_every_s: u64,
+    /// Most of it that one statement forgets.
+    pub sweep_batch: NonZeroU32,
+}
+
+impl LinksConfig {
+    /// How often requests for another password are looked for.
+    pub fn answer_every(&self) -> Duration {
+        Duration::from_millis(self.answer_every_ms)
+    }
+
+    /// Pause between two sweeps of what is over.
+    pub fn sweep_every(&self) -> Duration {
+        Duration::from_secs(self.sweep_every_s)
+    }
+
+    /// What is granted to who asks for a link.
+    pub fn policy(&self, throttle: &ThrottleConfig) -> TokenPolicy {
+        TokenPolicy {
+            verification_life: TimeDelta::seconds(i64::from(self.verification_life_s)),
+            recovery_life: TimeDelta::seconds(i64::from(self.recovery_life_s)),
+            live_max: self.live_max.get(),
+            waiting_max: self.waiting_max.get(),
+            verification: throttle.verification.rule(),
+            recovery: throttle.recovery.rule(),
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let lives = [
+            ("links.verification_life_s", self.verification_life_s),
+            ("links.recovery_life_s", self.recovery_life_s),
+        ];
+        for (key, life_s) in lives {
+            if !(1..=LIFE_MAX_S).contains(&life_s) {
+                return Err(ConfigError::value(key, format!("must be 1 to {LIFE_MAX_S}")));
+            }
+        }
+        let pauses = [
+            ("links.answer_every_ms", self.answer_every_ms),
+            ("links.sweep_every_s", self.sweep_every_s),
+        ];
+        let none = pauses.into_iter().find(|(_, pause)| *pause == 0);
+        none.map_or(Ok(()), |(key, _)| Err(ConfigError::value(key, "must be at least 1")))
+    }
+}
+
+/// `[mail]`: how address and token travel to notify-service, which sends them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailConfig {
+    /// Key under which they are sealed; notify-service has to know it.
+    pub sealing_key: Secret,
 }
 
 /// `[bootstrap]`: the first administrator.
@@ -171,6 +256,10 @@ impl BaseConfig for Config {
         self.audit.validate(profile)?;
         self.passwords.validate()?;
         self.throttle.password_change.validate("throttle.password_change")?;
+        self.throttle.verification.validate("throttle.verification")?;
+        self.throttle.recovery.validate("throttle.recovery")?;
+        self.links.validate()?;
+        require_strong("mail.sealing_key", &self.mail.sealing_key, profile)?;
         self.bootstrap.first_admin().map(|_| ())
     }
 }

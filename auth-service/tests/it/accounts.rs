@@ -220,4 +220,32 @@ impl UserService for Accounts {
     ) -> Result<Response<pb::SetRolesResponse>, Status> {
         unused()
     }
+
+    async fn request_email_verification(
+        &self,
+        _: Request<pb::RequestEmailVerificationRequest>,
+    ) -> Result<Response<pb::RequestEmailVerificationResponse>, Status> {
+        unused()
+    }
+
+    async fn verify_email(
+        &self,
+        _: Request<pb::VerifyEmailRequest>,
+    ) -> Result<Response<pb::VerifyEmailResponse>, Status> {
+        unused()
+    }
+
+    async fn request_password_recovery(
+        &self,
+        _: Request<pb::RequestPasswordRecoveryRequest>,
+    ) -> Result<Response<pb::RequestPasswordRecoveryResponse>, Status> {
+        unused()
+    }
+
+    async fn recover_password(
+        &self,
+        _: Request<pb::RecoverPasswordRequest>,
+    ) -> Result<Response<pb::RecoverPasswordResponse>, Status> {
+        unused()
+    }
 }

@@ -18,6 +18,10 @@ pub const CALLERS: Callers = Callers::new(&[
     ("/enterprisehub.user.v1.UserService/VerifyCredentials", &[AUTH]),
     ("/enterprisehub.user.v1.UserService/GetAccess", &[AUTH]),
     ("/enterprisehub.user.v1.UserService/ListAccessChanges", &[AUTH]),
+    ("/enterprisehub.user.v1.UserService/RequestEmailVerification", &[GATEWAY]),
+    ("/enterprisehub.user.v1.UserService/VerifyEmail", &[GATEWAY]),
+    ("/enterprisehub.user.v1.UserService/RequestPasswordRecovery", &[GATEWAY]),
+    ("/enterprisehub.user.v1.UserService/RecoverPassword", &[GATEWAY]),
 ]);
 
 #[cfg(test)]

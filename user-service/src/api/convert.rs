@@ -3,6 +3,7 @@
 use chassis::auth::Caller;
 use chassis::error::{Invalid, Validator};
 use chassis::id::InvalidId;
+use chassis::opaque::OpaqueToken;
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 use proto::user::v1 as pb;
@@ -11,7 +12,7 @@ use crate::model::{
     AccessChange, DisplayName, Email, Locale, NewPassword, ProfileChange, Role, Roles, Status,
     TypedPassword, User, UserId,
 };
-use crate::service::{ChangePassword, Register, UpdateProfile};
+use crate::service::{ChangePassword, RecoverPassword, Register, UpdateProfile};
 
 /// Users on a page when the request does not say.
 const PAGE_SIZE_DEFAULT: u32 = 20;
@@ -61,6 +62,19 @@ pub(super) fn change_password(
         current: TypedPassword::parse(&request.current_password),
         new,
     })
+}
+
+pub(super) fn address_to_find(text: &str) -> Result<Email, Invalid> {
+    let rule = "must be at most 254 characters long";
+    Email::to_find(text).ok_or_else(|| Invalid::single("email", INVALID, rule))
+}
+
+pub(super) fn recover_password(
+    request: &pb::RecoverPasswordRequest,
+) -> Result<RecoverPassword, Invalid> {
+    let new = NewPassword::parse(&request.new_password)
+        .map_err(|rule| Invalid::single("new_password", INVALID, rule))?;
+    Ok(RecoverPassword { token: OpaqueToken::parse(&request.token), new })
 }
 
 pub(super) fn access_change(change: &AccessChange) -> pb::AccessChange {
@@ -118,6 +132,7 @@ pub(super) fn user(user: &User) -> pb::User {
         version: user.version(),
         created_at: Some(timestamp(user.created_at())),
         updated_at: Some(timestamp(user.updated_at())),
+        email_verified_at: user.email_verified_at().map(timestamp),
     }
 }
 

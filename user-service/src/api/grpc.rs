@@ -2,6 +2,7 @@
 
 use chassis::auth::Caller;
 use chassis::error::{ServiceError, to_status};
+use chassis::opaque::OpaqueToken;
 use chassis::page::PageCodec;
 use proto::user::v1 as pb;
 use proto::user::v1::user_service_server::UserService as UserRpc;
@@ -170,6 +171,45 @@ impl UserRpc for UserApi {
             cursor: part.cursor,
             more: part.more,
         }))
+    }
+
+    #[instrument(name = "rpc.user.request_email_verification", skip_all)]
+    async fn request_email_verification(
+        &self,
+        request: Request<pb::RequestEmailVerificationRequest>,
+    ) -> Result<Response<pb::RequestEmailVerificationResponse>, Status> {
+        let caller = refused(Caller::from_request(&request))?;
+        self.service.request_email_verification(own_id(&caller)).await?;
+        Ok(Response::new(pb::RequestEmailVerificationResponse {}))
+    }
+
+    #[instrument(name = "rpc.user.verify_email", skip_all)]
+    async fn verify_email(
+        &self,
+        request: Request<pb::VerifyEmailRequest>,
+    ) -> Result<Response<pb::VerifyEmailResponse>, Status> {
+        self.service.verify_email(OpaqueToken::parse(&request.get_ref().token)).await?;
+        Ok(Response::new(pb::VerifyEmailResponse {}))
+    }
+
+    #[instrument(name = "rpc.user.request_password_recovery", skip_all)]
+    async fn request_password_recovery(
+        &self,
+        request: Request<pb::RequestPasswordRecoveryRequest>,
+    ) -> Result<Response<pb::RequestPasswordRecoveryResponse>, Status> {
+        let email = refused(convert::address_to_find(&request.get_ref().email))?;
+        self.service.request_password_recovery(email).await?;
+        Ok(Response::new(pb::RequestPasswordRecoveryResponse {}))
+    }
+
+    #[instrument(name = "rpc.user.recover_password", skip_all)]
+    async fn recover_password(
+        &self,
+        request: Request<pb::RecoverPasswordRequest>,
+    ) -> Result<Response<pb::RecoverPasswordResponse>, Status> {
+        let command = refused(convert::recover_password(request.get_ref()))?;
+        self.service.recover_password(command).await?;
+        Ok(Response::new(pb::RecoverPasswordResponse {}))
     }
 }
 

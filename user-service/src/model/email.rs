@@ -64,6 +64,16 @@ impl Email {
         &self.given
     }
 
+    /// The address to write to: the local part as it was given, because only the owner's provider knows
+    /// which letters are the same there, and the domain in ASCII.
+    pub fn mailbox(&self) -> String {
+        let domain = self.normalized.split_once('@').map_or("", |(_, domain)| domain);
+        match self.given.split_once('@') {
+            Some((local, _)) => format!("{local}@{domain}"),
+            None => self.normalized.clone(),
+        }
+    }
+
     /// The form that is compared and unique.
     pub fn normalized(&self) -> &str {
         &self.normalized
@@ -144,6 +154,17 @@ mod tests {
     #[test]
     fn the_given_spelling_is_kept() {
         assert_eq!(Email::parse("Alice@Example.com").unwrap().as_given(), "Alice@Example.com");
+    }
+
+    #[test]
+    fn mail_goes_to_the_owners_spelling_at_the_domain() {
+        for (given, mailbox) in [
+            ("Alice@Example.com", "Alice@example.com"),
+            ("Straße@ｅｘａｍｐｌｅ.com", "Straße@example.com"),
+            ("alice＠example.com", "alice@example.com"),
+        ] {
+            assert_eq!(Email::parse(given).unwrap().mailbox(), mailbox);
+        }
     }
 
     #[test]

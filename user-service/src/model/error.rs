@@ -23,6 +23,10 @@ const CURRENT_PASSWORD_WRONG: ErrorCode =
 const PASSWORD_WEAK: ErrorCode = ErrorCode::new("PASSWORD_WEAK", Kind::InvalidArgument);
 /// The password in force was given wrongly too often.
 const PASSWORD_THROTTLED: ErrorCode = ErrorCode::new("PASSWORD_THROTTLED", Kind::RateLimited);
+/// The one-time token is good for nothing.
+const USER_TOKEN_INVALID: ErrorCode = ErrorCode::new("USER_TOKEN_INVALID", Kind::InvalidArgument);
+/// Mail was asked for too often.
+const MAIL_THROTTLED: ErrorCode = ErrorCode::new("MAIL_THROTTLED", Kind::RateLimited);
 /// Nobody could administer the fleet any more.
 const LAST_ADMIN: ErrorCode = ErrorCode::new("LAST_ADMIN", Kind::FailedPrecondition);
 
@@ -38,6 +42,8 @@ pub const CODES: &[ErrorCode] = &[
     CURRENT_PASSWORD_WRONG,
     PASSWORD_WEAK,
     PASSWORD_THROTTLED,
+    USER_TOKEN_INVALID,
+    MAIL_THROTTLED,
     LAST_ADMIN,
     OWN_ACCOUNT,
 ];
@@ -72,6 +78,15 @@ pub enum UserError {
     #[error("the current password was wrong too often")]
     PasswordThrottled {
         /// When the next try is allowed.
+        retry_after: Duration,
+    },
+    /// The one-time token is unknown, used up, over, or good for something else.
+    #[error("the one-time token is not valid")]
+    TokenInvalid,
+    /// Mail to an address or for an account was asked for too often.
+    #[error("mail was asked for too often")]
+    MailThrottled {
+        /// When the next request is allowed.
         retry_after: Duration,
     },
     /// The caller is no administrator any more.
@@ -116,6 +131,11 @@ pub enum UserError {
 }
 
 impl UserError {
+    /// More requests wait to be answered than may.
+    pub fn too_many_requests() -> Self {
+        Self::Unavailable { source: "too many requests for another password wait".into() }
+    }
+
     /// Wraps a cause that only a defect explains.
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Internal { source: source.into() }
@@ -132,6 +152,8 @@ impl ServiceError for UserError {
             Self::CurrentPasswordWrong => CURRENT_PASSWORD_WRONG,
             Self::PasswordWeak { .. } => PASSWORD_WEAK,
             Self::PasswordThrottled { .. } => PASSWORD_THROTTLED,
+            Self::TokenInvalid => USER_TOKEN_INVALID,
+            Self::MailThrottled { .. } => MAIL_THROTTLED,
             Self::PermissionDenied => codes::PERMISSION_DENIED,
             Self::LastAdmin => LAST_ADMIN,
             Self::OwnAccount => OWN_ACCOUNT,
@@ -155,6 +177,8 @@ impl ServiceError for UserError {
             Self::PasswordThrottled { .. } => {
                 "The current password was wrong too often; wait before the next try."
             }
+            Self::TokenInvalid => "The token is not valid, or not any more.",
+            Self::MailThrottled { .. } => "Too many messages were asked for; wait before the next.",
             Self::PermissionDenied => "The caller may not perform this operation.",
             Self::LastAdmin => "The change would leave no active administrator.",
             Self::OwnAccount => "Administrators cannot disable their own account.",
@@ -183,9 +207,9 @@ impl ServiceError for UserError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { retry_after } | Self::PasswordThrottled { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::Overloaded { retry_after }
+            | Self::PasswordThrottled { retry_after }
+            | Self::MailThrottled { retry_after } => Some(*retry_after),
             _ => None,
         }
     }

@@ -9,8 +9,10 @@ mod error;
 mod event;
 mod locale;
 mod password;
+mod proof;
 mod role;
 mod strength;
+mod token;
 mod user;
 
 pub use access::{AccessChange, AccessChanges, AccessEffect};
@@ -22,4 +24,8 @@ pub use locale::Locale;
 pub use password::{NewPassword, PasswordHash, TypedPassword, Weakness};
 pub use role::{Role, Roles};
 pub use strength::Strength;
+pub use token::{
+    IssuedToken, LiveToken, Purpose, RecoveryRequest, RecoveryRequestId, SpentToken, TokenDigest,
+    TokenEffect, TokenId,
+};
 pub use user::{Change, ProfileChange, Registration, Status, StoredUser, User, UserId};

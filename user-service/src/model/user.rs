@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    AccessEffect, DisplayName, Email, Locale, PasswordHash, Role, Roles, UserError, UserEvent,
+    AccessEffect, DisplayName, Email, Locale, PasswordHash, Role, Roles, TokenEffect, UserError,
+    UserEvent,
 };
 
 chassis::id_type!(
@@ -82,6 +83,9 @@ pub struct StoredUser {
     pub roles: Roles,
     /// The hash of the password in force.
     pub password_hash: PasswordHash,
+    /// When the owner proved to receive mail at the address, if they did. No change alters the address;
+    /// one that does has to take this away.
+    pub email_verified_at: Option<DateTime<Utc>>,
     /// Rises when all sessions begun before must end.
     pub session_epoch: u64,
     /// Rises by one with every change.
@@ -112,6 +116,8 @@ pub struct Change {
     pub changes_roles: bool,
     /// What becomes of access tokens that were issued before, if anything does.
     pub access: Option<AccessEffect>,
+    /// What becomes of one-time tokens.
+    pub tokens: TokenEffect,
 }
 
 impl User {
@@ -125,14 +131,23 @@ impl User {
             status: Status::Active,
             roles: registration.roles,
             password_hash: registration.password_hash,
+            email_verified_at: None,
             session_epoch: 1,
             version: 1,
             created_at: now,
             updated_at: now,
         });
         let events = vec![UserEvent::registered(&user)];
-        let before = None;
-        Change { user, before, events, drops_admin: false, changes_roles: true, access: None }
+        let (before, tokens) = (None, TokenEffect::default());
+        Change {
+            user,
+            before,
+            events,
+            drops_admin: false,
+            changes_roles: true,
+            access: None,
+            tokens,
+        }
     }
 
     /// Restores an account from storage.
@@ -211,7 +226,11 @@ impl User {
         self.0.status == Status::Active && self.0.roles.contains(Role::Admin)
     }
 
-    fn changed(&self, now: DateTime<Utc>, alter: impl FnOnce(&mut StoredUser)) -> Option<Change> {
+    pub(super) fn changed(
+        &self,
+        now: DateTime<Utc>,
+        alter: impl FnOnce(&mut StoredUser),
+    ) -> Option<Change> {
         let mut state = self.0.clone();
         alter(&mut state);
         if state == self.0 {
@@ -227,7 +246,8 @@ impl User {
         let effect = AccessEffect { ends_sessions, kept_session: None, changes_roles };
         let access = has_effect.then_some(effect);
         let before = Some(Box::new(self.clone()));
-        Some(Change { user, before, events: Vec::new(), drops_admin, changes_roles, access })
+        let (events, tokens) = (Vec::new(), TokenEffect::default());
+        Some(Change { user, before, events, drops_admin, changes_roles, access, tokens })
     }
 
     /// The whole state, for storage.
@@ -270,6 +290,11 @@ impl User {
         &self.0.password_hash
     }
 
+    /// When the owner proved to receive mail at the address, if they did.
+    pub fn email_verified_at(&self) -> Option<DateTime<Utc>> {
+        self.0.email_verified_at
+    }
+
     /// Rises when all sessions begun before must end.
     pub fn session_epoch(&self) -> u64 {
         self.0.session_epoch
@@ -304,7 +329,7 @@ impl Change {
         self
     }
 
-    fn with(mut self, event: impl FnOnce(&User) -> UserEvent) -> Self {
+    pub(super) fn with(mut self, event: impl FnOnce(&User) -> UserEvent) -> Self {
         self.events.push(event(&self.user));
         self
     }

@@ -18,10 +18,12 @@ pub(super) fn entry(change: &Change) -> Entry {
         let entry = Entry::new("user.registered", "user", id).by(actor);
         return entry.about(id).after(&state(after)).first();
     };
-    Entry::new(action(before, after), "user", id)
+    let entry = Entry::new(action(change, before, after), "user", id)
         .about(id)
         .before(&state(before))
-        .after(&state(after))
+        .after(&state(after));
+    // Whoever shows a link that was sent to the owner has no session that would say who they are.
+    if change.tokens.spends.is_some() { entry.by(Actor::User(id)) } else { entry }
 }
 
 /// The entry of another hash of the same password, which is no version of the account.
@@ -31,7 +33,7 @@ pub(super) fn rehashed(id: UserId) -> Entry {
 }
 
 /// What is most worth knowing of a change comes first.
-fn action(before: &StoredUser, after: &StoredUser) -> &'static str {
+fn action(change: &Change, before: &StoredUser, after: &StoredUser) -> &'static str {
     if before.roles != after.roles {
         return "user.roles_changed";
     }
@@ -42,10 +44,14 @@ fn action(before: &StoredUser, after: &StoredUser) -> &'static str {
         };
     }
     if before.password_hash != after.password_hash {
-        return "user.password_changed";
+        let is_recovery = change.tokens.spends.is_some();
+        return if is_recovery { "user.password_recovered" } else { "user.password_changed" };
     }
     if before.email != after.email {
         return "user.email_changed";
+    }
+    if before.email_verified_at != after.email_verified_at {
+        return "user.email_verified";
     }
     if (&before.display_name, before.locale) != (&after.display_name, after.locale) {
         return "user.profile_changed";
@@ -53,7 +59,7 @@ fn action(before: &StoredUser, after: &StoredUser) -> &'static str {
     "user.changed"
 }
 
-fn state(user: &StoredUser) -> [(&'static str, Value); 6] {
+fn state(user: &StoredUser) -> [(&'static str, Value); 7] {
     let mut roles: Vec<&str> = user.roles.iter().map(Role::as_str).collect();
     roles.sort_unstable();
     [
@@ -61,6 +67,7 @@ fn state(user: &StoredUser) -> [(&'static str, Value); 6] {
         ("roles", roles.join(",").into()),
         ("display_name", user.display_name.as_str().into()),
         ("locale", user.locale.as_str().into()),
+        ("is_email_verified", user.email_verified_at.is_some().into()),
         ("session_epoch", user.session_epoch.into()),
         ("version", user.version.into()),
     ]

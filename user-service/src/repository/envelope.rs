@@ -2,7 +2,7 @@
 
 use chassis::messaging::Envelope;
 
-use crate::model::{Change, UserError};
+use crate::model::{Change, IssuedToken, UserError};
 
 /// The name under which this service signs its events.
 const SOURCE: &str = "user-service";
@@ -15,7 +15,15 @@ pub(super) fn envelopes(change: &Change) -> Result<Vec<Envelope>, UserError> {
         Envelope::new(SOURCE, event.name(), subject, event.version(), time, event)
             .map_err(UserError::internal)
     };
-    change.events.iter().map(wrap).collect()
+    let issued = change.tokens.issues.iter().map(token_envelope);
+    change.events.iter().map(wrap).chain(issued).collect()
+}
+
+/// Wraps what has a token delivered: the token is the aggregate.
+pub(super) fn token_envelope(issued: &IssuedToken) -> Result<Envelope, UserError> {
+    let (event, id) = (issued.token.purpose.event(), issued.token.id.as_uuid());
+    Envelope::new(SOURCE, event, id, IssuedToken::VERSION, issued.issued_at, issued.event())
+        .map_err(UserError::internal)
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ mod envelope;
 #[cfg(any(test, feature = "testing"))]
 mod memory;
 mod mysql;
+#[cfg(test)]
+mod token_contract;
+mod tokens;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -18,6 +21,7 @@ use uuid::Uuid;
 #[cfg(any(test, feature = "testing"))]
 pub use memory::MemoryUserRepository;
 pub use mysql::{MIGRATOR, MySqlUserRepository};
+pub use tokens::{Issue, TokenRepository};
 
 use crate::model::{AccessChanges, Change, Email, PasswordHash, User, UserError, UserId};
 
@@ -31,7 +35,8 @@ pub trait UserRepository: Send + Sync {
     /// Stores a change if the account is still at the version that it starts from, else refuses it
     /// as [`UserError::VersionMismatch`]. A change that takes an administrator away is refused as
     /// [`UserError::LastAdmin`] when no other active one remains, also when several administrators
-    /// are taken away at once.
+    /// are taken away at once. A change that a one-time token allows is refused as
+    /// [`UserError::TokenInvalid`] unless the token is good, and uses it up.
     async fn save(&self, change: &Change) -> Result<(), UserError>;
 
     /// Puts another hash of the same password in the place of `outdated`, if that is still in force.

@@ -3,13 +3,17 @@
 mod administer;
 mod bootstrap;
 mod change_password;
+mod forget_tokens;
+mod issue_token;
 mod profile;
+mod recover_password;
 mod register;
 mod rehash;
 #[cfg(test)]
 mod testing;
 mod turns;
 mod verify_credentials;
+mod verify_email;
 
 use std::sync::Arc;
 
@@ -18,7 +22,9 @@ use chassis::throttle::{Rule, Throttle};
 
 pub use bootstrap::{Bootstrapped, FirstAdmin};
 pub use change_password::ChangePassword;
+pub use issue_token::{TokenPolicy, TokenPorts};
 pub use profile::{Reader, UpdateProfile, UserPage};
+pub use recover_password::RecoverPassword;
 pub use register::Register;
 pub use rehash::RehashWorker;
 
@@ -38,6 +44,8 @@ pub struct UserService {
     hasher: Arc<dyn PasswordHasher>,
     clock: Arc<dyn Clock>,
     policy: PasswordPolicy,
+    mail: TokenPorts,
+    grants: TokenPolicy,
     throttle: Arc<Throttle>,
     turns: Arc<Turns>,
     renewals: Option<Renewals>,
@@ -60,18 +68,22 @@ pub struct Ports {
     pub hasher: Arc<dyn PasswordHasher>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Who counts wrong passwords.
+    /// Who counts wrong passwords, and requests for mail.
     pub throttle: Throttle,
+    /// What one-time tokens need.
+    pub mail: TokenPorts,
 }
 
 impl UserService {
     /// Connects the use cases to their ports.
-    pub fn new(ports: Ports, policy: PasswordPolicy) -> Self {
+    pub fn new(ports: Ports, policy: PasswordPolicy, grants: TokenPolicy) -> Self {
         Self {
             users: ports.users,
             hasher: ports.hasher,
             clock: ports.clock,
             policy,
+            mail: ports.mail,
+            grants,
             throttle: Arc::new(ports.throttle),
             turns: Arc::new(Turns::new()),
             renewals: None,

@@ -3,7 +3,9 @@
 use tracing::instrument;
 
 use super::UserService;
-use crate::model::{DisplayName, Email, Locale, NewPassword, Registration, Roles, User, UserError};
+use crate::model::{
+    DisplayName, Email, Locale, NewPassword, Purpose, Registration, Roles, User, UserError,
+};
 
 /// What someone registers with.
 #[derive(Clone, Debug)]
@@ -19,7 +21,7 @@ pub struct Register {
 }
 
 impl UserService {
-    /// Registers an account with the role `customer`.
+    /// Registers an account with the role `customer`, and has its address proven.
     #[instrument(name = "user.register", skip_all)]
     pub async fn register(&self, command: Register) -> Result<User, UserError> {
         let user = self.create(command, Roles::customer()).await?;
@@ -47,6 +49,8 @@ impl UserService {
             password_hash,
         };
         let change = User::register(registration, self.clock.now());
+        let issued = self.make_token(&change.user, Purpose::VerifyEmail)?;
+        let change = change.issuing(issued);
         self.users.insert(&change).await?;
         Ok(change.user)
     }

@@ -21,11 +21,15 @@ use user_service::App;
 use user_service::app::{grpc_app, service};
 use user_service::config::Config;
 use user_service::repository::MIGRATOR;
+use user_service::service::UserService;
 
 /// The password of every account that a test does not choose one for.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 /// The address of the administrator who is there from the start.
 pub(crate) const ADMIN: &str = "admin@example.com";
+
+/// The key that the shipped defaults seal with.
+pub(crate) const MAIL_KEY: &str = "development-only-mail-key-0123456789abcdef";
 
 /// What the service has told, taken out of the outbox by one relay: a second one would have to wait
 /// until the server has noticed that the first is gone.
@@ -51,6 +55,7 @@ pub(crate) struct Harness {
     pub(crate) admin: String,
     client: UserServiceClient<Channel>,
     issuer: TestIssuer,
+    service: UserService,
     told: Mutex<Told>,
     database: TestDatabase,
     server: Server,
@@ -70,12 +75,12 @@ impl Harness {
         let admin = config.bootstrap.first_admin().unwrap().unwrap();
         service.bootstrap(admin).await.unwrap();
         let issuer = TestIssuer::with_clock(clock.clone());
-        let app = grpc_app(service, &config).auth(issuer.verifier().await);
+        let app = grpc_app(service.clone(), &config).auth(issuer.verifier().await);
         let server = Server::start(app, config.server.clone()).await;
         let mut client = client(&server);
         let admin = identify(&mut client, ADMIN, PASSWORD).await.unwrap().user_id;
         let told = Told::new(&pool, &config);
-        Self { clock, pool, admin, client, issuer, told, database, server }
+        Self { clock, pool, admin, client, issuer, service, told, database, server }
     }
 
     pub(crate) fn client(&self) -> UserServiceClient<Channel> {
@@ -132,6 +137,11 @@ impl Harness {
     ) -> Result<pb::User, RemoteError> {
         let reply = self.client().set_roles(self.by_admin(roles_of(id, roles))).await;
         Ok(refused(reply)?.user.unwrap())
+    }
+
+    /// Answers requests for another password as the worker does.
+    pub(crate) async fn answer_recovery_requests(&self) {
+        while self.service.answer_recovery_requests(2).await.unwrap() {}
     }
 
     /// A request with the token of a customer.

@@ -7,6 +7,7 @@ mod audit_log;
 mod catalogue;
 mod credentials;
 mod harness;
+mod links;
 mod passwords;
 mod profiles;
 mod registering;

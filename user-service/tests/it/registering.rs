@@ -126,7 +126,7 @@ async fn of_sixteen_registrations_at_once_one_wins() {
     assert!(lost.into_iter().all(|refusal| refusal.unwrap_err().reason == "ACCOUNT_EXISTS"));
     let winner = won.into_iter().next().unwrap().unwrap();
     assert_eq!(harness.count("SELECT COUNT(*) FROM users").await, 2);
-    assert_eq!(harness.events().await.len(), 1);
+    assert_eq!(harness.events().await.len(), 2, "the account, and the proof of its address");
     assert_eq!(harness.get(&winner.id).await, winner);
     harness.finish().await;
 }

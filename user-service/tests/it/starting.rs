@@ -45,7 +45,7 @@ async fn processes_that_start_at_once_make_one_schema_and_one_administrator() {
         processes.iter().filter(|process| process.has_logged("first administrator created"));
     assert_eq!(makers.count(), 1);
     assert_eq!(count(&database, "SELECT COUNT(*) FROM users").await, 1);
-    assert_eq!(count(&database, "SELECT COUNT(*) FROM outbox").await, 1);
+    assert_eq!(count(&database, "SELECT COUNT(*) FROM outbox").await, 2);
     for process in processes {
         process.stop().await;
     }

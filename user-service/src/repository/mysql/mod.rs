@@ -2,6 +2,7 @@
 
 mod access;
 mod rehash;
+mod tokens;
 
 use async_trait::async_trait;
 use chassis::audit::AuditLog;
@@ -30,7 +31,7 @@ macro_rules! select_users {
     ($tail:literal) => {
         concat!(
             "SELECT u.id, u.email, u.email_normalized, u.display_name, u.locale, u.status, ",
-            "u.password_hash, u.session_epoch, u.version, u.created_at, u.updated_at, ",
+            "u.password_hash, u.email_verified_at, u.session_epoch, u.version, u.created_at, u.updated_at, ",
             "(SELECT GROUP_CONCAT(r.role) FROM user_roles r WHERE r.user_id = u.id) AS roles ",
             "FROM users u ",
             $tail
@@ -63,6 +64,7 @@ impl UserRepository for MySqlUserRepository {
             Box::pin(async move {
                 insert_user(tx, user).await?;
                 insert_roles(tx, user).await?;
+                tokens::apply(tx, registration).await?;
                 self.audit.append(tx, &entry(registration)).await?;
                 self.outbox.append(tx, events).await?;
                 Ok::<_, UserError>(())
@@ -87,6 +89,7 @@ impl UserRepository for MySqlUserRepository {
                     insert_roles(tx, change.user.stored()).await?;
                 }
                 access::record(tx, change).await?;
+                tokens::apply(tx, change).await?;
                 self.audit.append(tx, &entry(change)).await?;
                 self.outbox.append(tx, events).await?;
                 Ok::<_, UserError>(())
@@ -207,12 +210,13 @@ async fn update_user(conn: &mut MySqlConnection, change: &Change) -> Result<(), 
     let user = change.user.stored();
     let done = sqlx::query(
         "UPDATE users SET display_name = ?, locale = ?, status = ?, password_hash = ?, \
-         session_epoch = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
+         email_verified_at = ?, session_epoch = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
     )
     .bind(user.display_name.as_str())
     .bind(user.locale.as_str())
     .bind(user.status.as_str())
     .bind(user.password_hash.as_str())
+    .bind(user.email_verified_at.map(|at| at.naive_utc()))
     .bind(user.session_epoch)
     .bind(user.version)
     .bind(user.updated_at.naive_utc())
@@ -251,6 +255,7 @@ struct UserRow {
     locale: String,
     status: String,
     password_hash: String,
+    email_verified_at: Option<NaiveDateTime>,
     session_epoch: u64,
     version: u64,
     created_at: NaiveDateTime,
@@ -272,6 +277,7 @@ impl TryFrom<UserRow> for User {
             status: Status::parse(&row.status).ok_or_else(|| unreadable("status"))?,
             roles: roles.ok_or_else(|| unreadable("roles"))?,
             password_hash: PasswordHash::new(row.password_hash),
+            email_verified_at: row.email_verified_at.map(|at| at.and_utc()),
             session_epoch: row.session_epoch,
             version: row.version,
             created_at: row.created_at.and_utc(),

@@ -1,5 +1,7 @@
 //! Adapter for tests: accounts in a map.
 
+mod tokens;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,6 +9,7 @@ use async_trait::async_trait;
 use chassis::audit::Entry;
 use uuid::Uuid;
 
+use self::tokens::Tokens;
 use super::{UserRepository, audit};
 use crate::model::{
     AccessChange, AccessChanges, Change, Email, PasswordHash, User, UserError, UserEvent, UserId,
@@ -26,6 +29,7 @@ struct State {
     /// The latest change of access of each account, with its place in the order of all.
     access: BTreeMap<UserId, (usize, AccessChange)>,
     access_count: usize,
+    tokens: Tokens,
 }
 
 impl MemoryUserRepository {
@@ -50,6 +54,7 @@ impl State {
         self.events.extend(change.events.iter().cloned());
         self.audit.push(audit::entry(change));
         self.store_access(change);
+        self.tokens.apply(change);
     }
 
     fn store_access(&mut self, change: &Change) {
@@ -94,6 +99,9 @@ impl UserRepository for MemoryUserRepository {
             state.users.get(&id).is_some_and(|user| user.version() == change.expected_version());
         if !is_current {
             return Err(UserError::VersionMismatch);
+        }
+        if !state.tokens.allow(change) {
+            return Err(UserError::TokenInvalid);
         }
         let mut others = state.users.values().filter(|user| user.id() != id);
         if change.drops_admin && !others.any(User::is_active_admin) {
