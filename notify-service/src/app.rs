@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use chassis::audit::AuditLog;
 use chassis::auth::{GrpcKeySource, Verifier};
 use chassis::clock::Clock;
@@ -11,6 +12,7 @@ use chassis::messaging::Trust;
 use chassis::messaging::amqp::Broker;
 use chassis::page::PageCodec;
 use chassis::run::{Endpoint, Host, Service};
+use chassis::sealing::{Sealer, Use};
 use chassis::sweep;
 use proto::notify::v1::notify_service_server::NotifyServiceServer;
 use tonic::service::Routes;
@@ -19,9 +21,12 @@ use crate::api::callers::CALLERS;
 use crate::api::consumer::{BINDINGS, EventHandler};
 use crate::api::dead_letters::DeadLetterKeeper;
 use crate::api::grpc::NotifyApi;
-use crate::config::Config;
+use crate::client::Mailer;
+use crate::client::folder::FolderMailer;
+use crate::client::smtp::SmtpMailer;
+use crate::config::{Config, MailConfig, MailMode};
 use crate::repository::mysql::{MIGRATOR, MySqlRepository};
-use crate::service::NotifyService;
+use crate::service::{Courier, NotifyService};
 
 /// Notify-service as the chassis runs it.
 pub struct App;
@@ -36,6 +41,7 @@ impl Service for App {
     async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
         let pool = host.database(&config.database, &MIGRATOR).await?;
         let audit = AuditLog::new(&config.audit, App::NAME, host.clock());
+        send_mails(&pool, &config.mail, host)?;
         let service = service(pool, host.clock(), audit);
         if let Some(broker) = host.broker(&config.amqp, &config.events).await? {
             consume(&broker, &service, &config, host);
@@ -69,6 +75,50 @@ pub fn grpc_app(
         .auth(verifier)
         .reflection(proto::FILE_DESCRIPTOR_SET)
         .callers(CALLERS))
+}
+
+/// Who sends the messages that are left in the schema of `pool`.
+pub fn courier(
+    pool: Pool,
+    mailer: Arc<dyn Mailer>,
+    config: &MailConfig,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Courier> {
+    let (salt, purpose) = proto::events::SEALED;
+    let sealer = |key| Sealer::new(key, Use { salt, purpose });
+    let sealers: Result<Vec<_>, _> = config.sealing_keys.iter().map(sealer).collect();
+    let sealers = sealers.context("no key can be derived from one of `mail.sealing_keys`")?;
+    let mails = Arc::new(MySqlRepository::new(pool));
+    Ok(Courier::new((mails, mailer), sealers, clock, config.plan()))
+}
+
+fn mailer(config: &MailConfig) -> anyhow::Result<Arc<dyn Mailer>> {
+    Ok(match config.mode {
+        MailMode::Folder => {
+            let files_max = usize::try_from(config.folder_files_max.get())?;
+            Arc::new(FolderMailer::new(&config.folder, files_max, config.sender()))
+        }
+        MailMode::Smtp => {
+            let (server, sender) = (config.smtp.server(), config.sender());
+            Arc::new(SmtpMailer::new(server, sender, &config.smtp.ca_path)?)
+        }
+    })
+}
+
+fn send_mails(pool: &Pool, config: &MailConfig, host: &Host) -> anyhow::Result<()> {
+    let courier = courier(pool.clone(), mailer(config)?, config, host.clock())?;
+    let (courier, sweeping) = (Arc::new(courier), config.clone());
+    let (sender, stop, pause) = (courier.clone(), host.shutdown().soft(), config.poll());
+    host.spawn("mails", async move {
+        sweep::repeat("mails", pause, stop, || sender.send_mails()).await;
+    });
+    let stop = host.shutdown().soft();
+    host.spawn("mail sweep", async move {
+        let (keep, batch) = (sweeping.keep(), sweeping.sweep_batch.get());
+        let forget = || courier.forget_mails(keep, batch);
+        sweep::repeat("old mails", sweeping.sweep_every(), stop, forget).await;
+    });
+    Ok(())
 }
 
 fn forget_old_receipts(service: &Arc<NotifyService>, config: &Config, host: &Host) {

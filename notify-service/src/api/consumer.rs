@@ -5,17 +5,21 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chassis::error::{Kind, ServiceError as _};
 use chassis::messaging::{Envelope, HandleError, Handler, Trust};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::model::{Facts, Happening, Locale, NotifyError, Topic, UserId};
-use crate::service::NotifyService;
+use crate::model::{Facts, Happening, Locale, MailKind, MailOrder, NotifyError, Topic, UserId};
+use crate::service::{NotifyService, sealed_bytes};
 
 /// Routing keys that the queue of this service is bound to.
 pub const BINDINGS: [&str; 3] = ["user.*", "auth.*", "order.*"];
 
 /// Tells the language of a user, and nothing that the user would have to be told.
 const PROFILE_UPDATED: &str = "user.profile_updated";
+
+/// Longest sealed text; its column has room for as much.
+const SEALED_MAX_BYTES: usize = 2000;
 
 /// Applies events of other services.
 pub struct EventHandler {
@@ -55,6 +59,8 @@ struct Data {
     display_name: Option<String>,
     locale: Option<String>,
     failure_reason: Option<String>,
+    sealed: Option<String>,
+    expires_at: Option<DateTime<Utc>>,
 }
 
 /// Reads an envelope. Of an event that means nothing to this service, such as one that a later
@@ -62,12 +68,14 @@ struct Data {
 /// read from it.
 pub(super) fn read(envelope: &Envelope) -> Result<Option<Happening>, String> {
     let topic = Topic::find(envelope.event());
-    let is_understood = topic.is_some() || envelope.event() == PROFILE_UPDATED;
+    let kind = MailKind::find(envelope.event());
+    let is_understood = topic.is_some() || kind.is_some() || envelope.event() == PROFILE_UPDATED;
     let data: Data = match envelope.decode() {
         Ok(data) => data,
         Err(error) if is_understood => return Err(error.to_string()),
         Err(_) => return Ok(None),
     };
+    let mail = kind.map(|kind| mail_order(kind, &data)).transpose()?;
     let facts = Facts {
         locale: data.locale.as_deref().map(Locale::from_tag),
         display_name: data.display_name,
@@ -81,8 +89,23 @@ pub(super) fn read(envelope: &Envelope) -> Result<Option<Happening>, String> {
         subject: envelope.subject,
         version: data.version,
         user_id: UserId::from_uuid(data.user_id),
-        facts: if is_understood { facts } else { Facts::default() },
+        // A message is written in the language that its event names, and tells nothing of the user:
+        // its version is not the user's.
+        facts: if is_understood && mail.is_none() { facts } else { Facts::default() },
+        mail,
     }))
+}
+
+/// Reads what is to be sent by e-mail. What is sealed is opened by whoever sends it.
+fn mail_order(kind: MailKind, data: &Data) -> Result<MailOrder, String> {
+    let sealed = data.sealed.as_deref().and_then(sealed_bytes);
+    let sealed = sealed.filter(|sealed| (1..=SEALED_MAX_BYTES).contains(&sealed.len()));
+    Ok(MailOrder {
+        kind,
+        locale: data.locale.as_deref().map(Locale::from_tag).unwrap_or_default(),
+        sealed: sealed.ok_or("there is nothing sealed in the event")?,
+        expires_at: data.expires_at.ok_or("the event does not say when its link is over")?,
+    })
 }
 
 /// Reads a message as received; see [`read`]. What nobody believed when it came is not believed
@@ -139,6 +162,24 @@ mod tests {
     fn a_changed_profile_tells_the_language_and_is_no_topic() {
         let happening = read(&example("user.profile_updated")).unwrap().unwrap();
         assert_eq!((happening.topic, happening.told_locale()), (None, Some(Locale::ZhCn)));
+    }
+
+    #[test]
+    fn what_is_to_be_sent_is_no_notification_and_tells_no_language() {
+        for kind in MailKind::ALL {
+            let happening = read(&example(kind.as_str())).unwrap().unwrap();
+            assert_eq!((happening.topic, happening.told_locale()), (None, None));
+            let order = happening.mail.unwrap();
+            assert_eq!((order.kind, order.locale), (kind, Locale::En));
+            assert!(!order.sealed.is_empty());
+            for member in ["sealed", "expires_at"] {
+                let text = example(kind.as_str()).to_json().unwrap();
+                let mut envelope: Value = serde_json::from_str(&text).unwrap();
+                envelope["data"].as_object_mut().unwrap().remove(member);
+                let envelope = Envelope::from_json(envelope.to_string().as_bytes()).unwrap();
+                assert!(read(&envelope).is_err(), "{member}");
+            }
+        }
     }
 
     /// An event that no queue takes stays in its producer's outbox for ever. Those of payments go to

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Locale, Topic, UserId};
+use super::{Locale, MailOrder, Topic, UserId};
 
 /// Something that happened to a user or to what belongs to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Happening {
     pub trace_id: String,
     /// What the wording needs.
     pub facts: Facts,
+    /// What is to be sent by e-mail, if the event asks for that.
+    pub mail: Option<MailOrder>,
 }
 
 impl Happening {

@@ -4,6 +4,7 @@ mod dead_letter;
 mod error;
 mod happening;
 mod locale;
+mod mail;
 mod notification;
 mod preference;
 mod receipt;
@@ -15,6 +16,10 @@ pub use dead_letter::{DeadLetter, DeadLetterId, DeadLetterStatus, Verdict};
 pub use error::NotifyError;
 pub use happening::{Facts, Happening};
 pub use locale::Locale;
+pub use mail::{
+    Delivery, Letter, Mail, MailId, MailKind, MailOrder, MailOutcome, TakenMail, compose,
+    is_safe_address,
+};
 pub use notification::{Notification, NotificationId, UserId};
 pub use preference::{Channel, Preference, Preferences};
 pub use receipt::{Arrival, Notice, Receipt};

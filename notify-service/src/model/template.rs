@@ -122,6 +122,7 @@ mod tests {
             version: 1,
             user_id: UserId::generate(),
             facts,
+            mail: None,
         }
     }
 

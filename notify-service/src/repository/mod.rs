@@ -7,6 +7,8 @@
 mod audit;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod mail_contract;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod mysql;
@@ -18,8 +20,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::model::{
-    Arrival, DeadLetter, DeadLetterId, DeadLetterStatus, Locale, Memory, Notification,
-    NotificationId, NotifyError, Preferences, Receipt, UserId, Verdict,
+    Arrival, DeadLetter, DeadLetterId, DeadLetterStatus, Locale, Mail, MailOutcome, Memory,
+    Notification, NotificationId, NotifyError, Preferences, Receipt, TakenMail, UserId, Verdict,
 };
 
 /// What is known of somebody who is told things.
@@ -64,14 +66,15 @@ pub trait NotificationRepository: Send + Sync {
     async fn recipients(&self, users: &[UserId])
     -> Result<HashMap<UserId, Recipient>, NotifyError>;
 
-    /// Stores notifications and introductions in one transaction, and counts the deliveries that
-    /// they come from. A notification whose event was stored before is skipped, so the call may be
-    /// repeated.
+    /// Stores notifications, introductions and messages to send in one transaction, and counts the
+    /// deliveries that they come from. A notification or message whose event was stored before is
+    /// skipped, so the call may be repeated.
     async fn record(
         &self,
         notifications: &[Notification],
         introductions: &[Introduction],
         arrivals: &[Arrival],
+        mails: &[Mail],
     ) -> Result<(), NotifyError>;
 
     /// Lists an inbox, newest first.
@@ -111,6 +114,26 @@ pub trait ReceiptRepository: Send + Sync {
     /// Forgets up to `limit` events that arrived last before `before`; returns how many. What is
     /// older counts as forgotten from now on ([`Memory::since`]).
     async fn forget_receipts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, NotifyError>;
+}
+
+/// Messages to send by e-mail.
+#[async_trait]
+pub trait MailRepository: Send + Sync {
+    /// Takes at most `limit` waiting messages that are due at `now`, those that are due longest first, so
+    /// that nobody else takes them before `until`.
+    async fn take(
+        &self,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<TakenMail>, NotifyError>;
+
+    /// Notes what became of an attempt, unless somebody else has taken the message since. Of one that
+    /// will not be sent any more, address and token go.
+    async fn settle(&self, taken: &TakenMail, outcome: MailOutcome) -> Result<(), NotifyError>;
+
+    /// Forgets up to `limit` messages from before `before`, whatever became of them; returns how many.
+    async fn forget_mails(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, NotifyError>;
 }
 
 /// A page of the dead letters.

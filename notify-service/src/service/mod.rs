@@ -4,6 +4,7 @@ mod dead_letters;
 mod inbox;
 mod preferences;
 mod receipts;
+mod send_mails;
 mod tell_users;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use chassis::clock::Clock;
 use crate::repository::{DeadLetterRepository, NotificationRepository, ReceiptRepository};
 
 pub use dead_letters::BuriedMessage;
+pub use send_mails::{Courier, MailPlan, sealed_bytes};
 
 /// Everything this service can do.
 pub struct NotifyService {
@@ -66,6 +68,7 @@ mod testing {
             version: 1,
             user_id,
             facts: Facts::default(),
+            mail: None,
         }
     }
 }

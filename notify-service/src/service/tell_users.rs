@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
 use tracing::instrument;
 
 use super::NotifyService;
-use crate::model::{Arrival, Channel, Happening, Notification, NotifyError, UserId, render};
+use crate::model::{
+    Arrival, Channel, Happening, Mail, MailId, Notification, NotifyError, UserId, render,
+};
 use crate::repository::{Introduction, Recipient};
 
 impl NotifyService {
-    /// Writes one notification per happening that its user wants to be told of, and remembers
-    /// the languages that happenings tell.
+    /// Writes one notification per happening that its user wants to be told of, remembers the
+    /// languages that happenings tell, and leaves what is to be sent by e-mail.
     ///
     /// All of them are stored together or none is. Repeating the call has no further effect,
     /// because a notification is unique by its event.
@@ -40,7 +43,9 @@ impl NotifyService {
             .collect();
         let arrivals: Vec<_> =
             happenings.iter().map(|happening| Arrival::of(happening, now)).collect();
-        self.notifications.record(&notifications, &introductions, &arrivals).await?;
+        let mails: Vec<_> =
+            happenings.iter().filter_map(|happening| mail(happening, now)).collect();
+        self.notifications.record(&notifications, &introductions, &arrivals, &mails).await?;
         self.note_sequence(&arrivals).await;
         Ok(())
     }
@@ -53,6 +58,17 @@ impl NotifyService {
         let users: Vec<_> = users.into_iter().collect();
         self.notifications.recipients(&users).await
     }
+}
+
+fn mail(happening: &Happening, now: DateTime<Utc>) -> Option<Mail> {
+    let order = happening.mail.clone()?;
+    Some(Mail {
+        id: MailId::generate(),
+        event_id: happening.event_id.clone(),
+        user_id: happening.user_id,
+        order,
+        created_at: now,
+    })
 }
 
 fn introduction(happening: &Happening) -> Option<Introduction> {

@@ -77,7 +77,7 @@ impl Harness {
 }
 
 /// The shipped defaults.
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     chassis::testing::config::defaults_with::<App>([])
 }
 

@@ -8,6 +8,7 @@ mod dead_letters;
 mod harness;
 mod inbox;
 mod keys;
+mod mails;
 mod poison;
 mod receipts;
 mod refusals;

@@ -1,6 +1,7 @@
 //! The adapter over MySQL and MariaDB.
 
 mod dead_letters;
+mod mails;
 mod notifications;
 mod receipts;
 
@@ -14,7 +15,7 @@ use crate::model::NotifyError;
 /// The schema's history.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// Both repositories over one pool.
+/// All repositories over one pool.
 #[derive(Debug, Clone)]
 pub struct MySqlRepository {
     pool: Pool,

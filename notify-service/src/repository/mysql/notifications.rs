@@ -10,9 +10,9 @@ use sqlx::{MySql, QueryBuilder};
 use tracing::instrument;
 use uuid::Uuid;
 
-use super::{MySqlRepository, receipts, unknown};
+use super::{MySqlRepository, mails, receipts, unknown};
 use crate::model::{
-    Arrival, Channel, Locale, Notification, NotificationId, NotifyError, Preferences, Topic,
+    Arrival, Channel, Locale, Mail, Notification, NotificationId, NotifyError, Preferences, Topic,
     UserId, Wording,
 };
 use crate::repository::{InboxQuery, Introduction, NotificationRepository, Recipient};
@@ -77,14 +77,17 @@ impl NotificationRepository for MySqlRepository {
         notifications: &[Notification],
         introductions: &[Introduction],
         arrivals: &[Arrival],
+        mails: &[Mail],
     ) -> Result<(), NotifyError> {
-        if notifications.is_empty() && introductions.is_empty() && arrivals.is_empty() {
+        let is_told = !notifications.is_empty() || !mails.is_empty();
+        if !is_told && introductions.is_empty() && arrivals.is_empty() {
             return Ok(());
         }
         db::transaction(&self.pool, |tx| {
             Box::pin(async move {
                 introduce(tx, introductions).await?;
                 insert(tx, notifications).await?;
+                mails::insert(tx, mails).await?;
                 receipts::count(tx, arrivals).await?;
                 failpoint!("notify.before_commit");
                 Ok(())

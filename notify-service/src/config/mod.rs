@@ -1,5 +1,7 @@
 //! The configuration of this service; `config/default.toml` documents every key.
 
+mod mail;
+
 use std::time::Duration;
 
 use chassis::config::{
@@ -9,6 +11,8 @@ use chassis::config::{
 };
 use chrono::TimeDelta;
 use serde::Deserialize;
+
+pub use self::mail::{MailConfig, MailMode, SmtpConfig, SmtpSecurity};
 
 /// Every section.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,6 +44,8 @@ pub struct Config {
     pub receipts: ReceiptsConfig,
     /// How its audit log is sealed.
     pub audit: AuditConfig,
+    /// Messages by e-mail.
+    pub mail: MailConfig,
 }
 
 /// `[receipts]`: how long it is remembered which events arrived.
@@ -109,6 +115,7 @@ impl BaseConfig for Config {
         self.events.validate("notify-service", EventRole::Consumer, profile)?;
         self.receipts.validate()?;
         self.audit.validate(profile)?;
+        self.mail.validate(profile)?;
         self.paging.validate(profile)
     }
 }

@@ -1,5 +1,7 @@
 //! The fake: the same promises, kept in memory.
 
+mod mails;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +15,7 @@ use super::{
     ReceiptRepository, Recipient, audit,
 };
 use crate::model::{
-    Arrival, Channel, DeadLetter, DeadLetterId, Locale, Memory, Notice, Notification,
+    Arrival, Channel, DeadLetter, DeadLetterId, Locale, Mail, Memory, Notice, Notification,
     NotificationId, NotifyError, Preferences, Receipt, UserId, Verdict,
 };
 
@@ -26,6 +28,7 @@ struct State {
     receipts: BTreeMap<String, Receipt>,
     audit: Vec<Entry>,
     remembers_since: DateTime<Utc>,
+    mails: Vec<mails::Kept>,
 }
 
 /// Both repositories over one state.
@@ -69,8 +72,10 @@ impl NotificationRepository for MemoryRepository {
         notifications: &[Notification],
         introductions: &[Introduction],
         arrivals: &[Arrival],
+        mails: &[Mail],
     ) -> Result<(), NotifyError> {
         let mut state = self.state();
+        mails::store(&mut state.mails, mails);
         for arrival in arrivals {
             let receipt = state.receipts.entry(arrival.event_id.clone());
             let receipt = receipt.or_insert_with(|| Receipt {
