@@ -169,12 +169,14 @@ pub struct RateLimitConfig {
     pub redis_pause_ms: u64,
     /// Everything that has no class of its own.
     pub default: QuotaConfig,
-    /// Attempts to log in or to change a password.
+    /// Attempts to log in, to change a password, or to use a link that was sent.
     pub login: QuotaConfig,
     /// Exchanges of refresh tokens.
     pub refresh: QuotaConfig,
     /// New accounts.
     pub register: QuotaConfig,
+    /// What has an e-mail sent.
+    pub mail: QuotaConfig,
     /// Orders and payments.
     pub payment: QuotaConfig,
     /// The pages and files of the documentation.
@@ -192,6 +194,7 @@ impl Default for RateLimitConfig {
             login: QuotaConfig::new(30, 60, 1),
             refresh: QuotaConfig::new(300, 60, 1),
             register: QuotaConfig::new(30, 60, 1),
+            mail: QuotaConfig::new(30, 60, 1),
             payment: QuotaConfig::new(120, 60, 1),
             docs: QuotaConfig::new(120, 60, 10),
             address: QuotaConfig::new(60_000, 60, 600),

@@ -8,6 +8,7 @@ mod extract;
 mod json;
 mod keys;
 mod language;
+mod links;
 mod notifications;
 mod object;
 mod orders;
@@ -23,12 +24,12 @@ mod wire;
 pub(crate) use route::Route;
 use utoipa_axum::routes;
 
-use crate::limit::Class::{Docs, Login, Payment, Refresh, Register};
+use crate::limit::Class::{Docs, Login, Mail, Payment, Refresh, Register};
 use crate::shedding::Priority::{Callback, Pay};
 
 /// Every route, in the order of the documentation.
 pub(crate) fn table() -> Vec<Route> {
-    let parts = [users_and_sessions(), shop(), people_and_operators(), outside_the_api()];
+    let parts = [users_and_sessions(), links(), shop(), people_and_operators(), outside_the_api()];
     parts.into_iter().flatten().collect()
 }
 
@@ -64,6 +65,23 @@ fn users_and_sessions() -> Vec<Route> {
         Route::user(routes!(sessions::end_all)),
         Route::user(routes!(sessions::end)).answers(&["SESSION_NOT_FOUND"]),
         Route::open(routes!(auth::jwks)),
+    ]
+}
+
+fn links() -> Vec<Route> {
+    vec![
+        Route::user(routes!(links::request_verification))
+            .counts(Mail)
+            .answers(&["MAIL_THROTTLED", "USER_NOT_FOUND"]),
+        Route::open(routes!(links::verify))
+            .counts(Login)
+            .answers(&["ACCOUNT_DISABLED", "USER_TOKEN_INVALID"]),
+        Route::open(routes!(links::request_recovery)).counts(Mail).answers(&["MAIL_THROTTLED"]),
+        Route::open(routes!(links::recover)).counts(Login).answers(&[
+            "ACCOUNT_DISABLED",
+            "PASSWORD_WEAK",
+            "USER_TOKEN_INVALID",
+        ]),
     ]
 }
 

@@ -99,6 +99,8 @@ pub(crate) struct User {
     created_at: Time,
     /// When it last changed.
     updated_at: Time,
+    /// When its owner proved to receive mail at the address; null: not yet.
+    email_verified_at: Option<Time>,
     #[serde(skip)]
     #[schema(ignore)]
     version: u64,
@@ -118,6 +120,7 @@ impl TryFrom<pb::User> for User {
             roles: user.roles,
             created_at: Time::required(user.created_at, "user.created_at")?,
             updated_at: Time::required(user.updated_at, "user.updated_at")?,
+            email_verified_at: Time::optional(user.email_verified_at)?,
             version: user.version,
         })
     }
@@ -152,7 +155,7 @@ fn private(mut response: Response) -> Response {
 
 /// Registers an account.
 ///
-/// The account has the role `customer` and may log in at once.
+/// The role is `customer`, and a login works at once. A link by e-mail proves the address.
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = RegisterBody,
     responses((status = 201, description = "The new account.", body = User,
         headers(("Location" = String, description = "Where the user reads it.")))))]

@@ -39,12 +39,14 @@ pub const SPANS: u64 = 20;
 pub enum Class {
     /// Everything that has no class of its own.
     Default,
-    /// Attempts to log in or to change a password.
+    /// Attempts to log in, to change a password, or to use a link that was sent.
     Login,
     /// Exchanges of refresh tokens.
     Refresh,
     /// New accounts.
     Register,
+    /// What has an e-mail sent.
+    Mail,
     /// Orders and payments.
     Payment,
     /// The documentation: few requests, and long answers.
@@ -72,6 +74,7 @@ impl Class {
             Self::Login => "login",
             Self::Refresh => "refresh",
             Self::Register => "register",
+            Self::Mail => "mail",
             Self::Payment => "payment",
             Self::Docs => "docs",
             Self::Address => "address",
@@ -204,6 +207,7 @@ pub struct Limiter {
     login: Quota,
     refresh: Quota,
     register: Quota,
+    mail: Quota,
     payment: Quota,
     docs: Quota,
     address: Quota,
@@ -220,11 +224,13 @@ impl Limiter {
             &config.login,
             &config.refresh,
             &config.register,
+            &config.mail,
             &config.payment,
             &config.docs,
             &config.address,
         ];
-        let [default, login, refresh, register, payment, docs, address] = quotas.map(Quota::new);
+        let [default, login, refresh, register, mail, payment, docs, address] =
+            quotas.map(Quota::new);
         let longest = quotas.map(|quota| quota.window_s.get()).into_iter().max().unwrap_or(1);
         // A window, and the span that is forgotten late.
         let idle = Duration::from_secs(u64::from(longest)).mul_f64(1.1);
@@ -234,6 +240,7 @@ impl Limiter {
             login,
             refresh,
             register,
+            mail,
             payment,
             docs,
             address,
@@ -251,6 +258,7 @@ impl Limiter {
             Class::Login => &self.login,
             Class::Refresh => &self.refresh,
             Class::Register => &self.register,
+            Class::Mail => &self.mail,
             Class::Payment => &self.payment,
             Class::Docs => &self.docs,
             Class::Address => &self.address,

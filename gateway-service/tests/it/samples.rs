@@ -33,6 +33,7 @@ pub(crate) fn account() -> user::User {
         version: 7,
         created_at: TIME,
         updated_at: TIME,
+        email_verified_at: TIME,
     }
 }
 
@@ -215,6 +216,10 @@ fn user_answer(rpc: &str) -> Option<Vec<u8>> {
         "GetUser" => user::GetUserResponse { user }.encode_to_vec(),
         "UpdateProfile" => user::UpdateProfileResponse { user }.encode_to_vec(),
         "ChangePassword" => user::ChangePasswordResponse {}.encode_to_vec(),
+        "RequestEmailVerification" => user::RequestEmailVerificationResponse {}.encode_to_vec(),
+        "VerifyEmail" => user::VerifyEmailResponse {}.encode_to_vec(),
+        "RequestPasswordRecovery" => user::RequestPasswordRecoveryResponse {}.encode_to_vec(),
+        "RecoverPassword" => user::RecoverPasswordResponse {}.encode_to_vec(),
         "SetStatus" => user::SetStatusResponse { user }.encode_to_vec(),
         "SetRoles" => user::SetRolesResponse { user }.encode_to_vec(),
         "ListUsers" => {

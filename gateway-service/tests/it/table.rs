@@ -94,13 +94,15 @@ fn rows(lines: &[Line]) -> impl Iterator<Item = Row> {
 
 /// Every route.
 pub(crate) fn table() -> Vec<Row> {
-    let parts = [ACCOUNTS, SHOP, PEOPLE, OPERATORS, LOCAL];
+    let parts = [ACCOUNTS, LINKS, SHOP, PEOPLE, OPERATORS, LOCAL];
     parts.into_iter().flat_map(rows).collect()
 }
 
 const REGISTER: &str =
     r#"{"email":"li.lei@example.com","password":"correct horse","display_name":"Li Lei"}"#;
 const PASSWORDS: &str = r#"{"current_password":"old horse","new_password":"new horse"}"#;
+const TOKEN: &str = r#"{"token":"one-time"}"#;
+const RECOVERY: &str = r#"{"token":"one-time","new_password":"new horse"}"#;
 const LOGIN: &str = r#"{"email":"li.lei@example.com","password":"correct horse"}"#;
 const ORDER: &str = r#"{"items":[{"sku":"KEYBOARD-87","quantity":1}],"payment_method":"pm_ok"}"#;
 const PAY: &str = r#"{"payment_method":"pm_ok"}"#;
@@ -126,6 +128,27 @@ const ACCOUNTS: &[Line] = &[
     (User, "DELETE /api/v1/auth/sessions", 204, "RevokeAllSessions", "default", ""),
     (User, "DELETE /api/v1/auth/sessions/{id}", 204, "RevokeSession", "default", ""),
     (Anyone, "GET /.well-known/jwks.json", 200, "GetJwks", "default", ""),
+];
+
+const LINKS: &[Line] = &[
+    (User, "POST /api/v1/users/me/email-verification", 202, "RequestEmailVerification", "mail", ""),
+    (Anyone, "POST /api/v1/auth/email-verification", 204, "VerifyEmail", "login", TOKEN),
+    (
+        Anyone,
+        "POST /api/v1/auth/password-recovery",
+        202,
+        "RequestPasswordRecovery",
+        "mail",
+        r#"{"email":"li.lei@example.com"}"#,
+    ),
+    (
+        Anyone,
+        "POST /api/v1/auth/password-recovery/complete",
+        204,
+        "RecoverPassword",
+        "login",
+        RECOVERY,
+    ),
 ];
 
 const SHOP: &[Line] = &[
