@@ -21,6 +21,7 @@ mod cleanup;
 mod control;
 mod failpoints;
 mod links;
+mod mail;
 mod options;
 mod provider;
 pub mod raw;
@@ -36,6 +37,7 @@ use sqlx::{Connection, MySqlConnection};
 pub use self::api::{Api, Reply};
 pub use self::control::Ended;
 pub use self::links::Link;
+pub use self::mail::{Mail, Mailbox};
 pub use self::options::FleetOptions;
 use crate::audit::Sources;
 use crate::audit::seals::Keys;
@@ -92,7 +94,8 @@ impl Fleet {
         let schemas = schema::of_services(|name| Schema::private(&prefix, name));
         schema::create(&admin, schemas.iter().map(|(_, schema)| schema), Existing::Reset).await?;
         let namespace = prefix.trim_end_matches('_').to_owned();
-        let extra = options.variables();
+        let mailbox = Mailbox::in_state(layout.state());
+        let extra = mailbox.variables().into_iter().chain(options.variables()).collect();
         let credentials = Credentials::provide(&layout.credentials())?;
         let settings = Settings { addresses, schemas, credentials, namespace, extra };
         let mut seats = BTreeMap::new();
@@ -128,6 +131,11 @@ impl Fleet {
     /// A client with the administrator's account.
     pub async fn admin(&self) -> Result<Api> {
         self.http()?.login(seed::ADMIN_EMAIL, seed::ADMIN_PASSWORD).await
+    }
+
+    /// What the fleet sent by e-mail.
+    pub fn mailbox(&self) -> Mailbox {
+        Mailbox::in_state(self.layout.state())
     }
 
     /// By which the services know each other; a test may issue itself what it wants.

@@ -18,6 +18,7 @@ mod edge;
 mod hygiene;
 mod idempotency;
 mod inside;
+mod links;
 mod money;
 mod objects;
 mod sessions;
@@ -42,6 +43,7 @@ fn rows() -> Vec<Row> {
         edge::rows(),
         inside::rows(),
         hygiene::rows(),
+        links::rows(),
     ];
     sections.into_iter().flatten().collect()
 }

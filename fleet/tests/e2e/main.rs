@@ -11,6 +11,7 @@ mod collector;
 mod discovery;
 mod faults;
 mod flows;
+mod mail;
 mod metrics;
 mod payments;
 mod provider;

@@ -62,6 +62,7 @@ impl Canaries {
 pub(super) async fn travel(fleet: &Fleet, canaries: &mut Canaries) -> Result<Vec<Reply>> {
     let visitor = fleet.http()?;
     let mut replies = account(&visitor, canaries).await?;
+    replies.extend(links(fleet, &visitor, canaries).await?);
     let pair = enter(&visitor, canaries, &mut replies).await?;
     let user = visitor.with_token(&pair.access);
     replies.extend(profile(&user, canaries).await?);
@@ -88,6 +89,29 @@ async fn account(visitor: &Api, canaries: &Canaries) -> Result<Vec<Reply>> {
         visitor.post("/api/v1/auth/login", &json!({"email": email, "password": card})).await?,
         visitor.post("/api/v1/auth/login", &json!({"email": card, "password": password})).await?,
     ])
+}
+
+/// Proves the address by the link that the registration sent, and asks for another one.
+async fn links(fleet: &Fleet, visitor: &Api, canaries: &mut Canaries) -> Result<Vec<Reply>> {
+    let mailbox = fleet.mailbox();
+    let proof = mailbox.mail_to(&canaries.email, 0).await?.token()?.to_owned();
+    let email = json!({"email": canaries.email});
+    visitor.post("/api/v1/auth/password-recovery", &email).await?.require(202)?;
+    let link = mailbox.mail_to(&canaries.email, 1).await?.token()?.to_owned();
+    let verify = async |token: &str| {
+        visitor.post("/api/v1/auth/email-verification", &json!({"token": token})).await
+    };
+    let recover = async |token: &str, new: &str| {
+        let body = json!({"token": token, "new_password": new});
+        visitor.post("/api/v1/auth/password-recovery/complete", &body).await
+    };
+    let mut replies = vec![verify(&link).await?, recover(&proof, &canaries.next_password).await?];
+    replies.push(recover(&link, "short").await?);
+    replies.push(recover(&link, &canaries.email).await?);
+    verify(&proof).await?.require(204)?;
+    replies.push(verify(&proof).await?);
+    canaries.issued.extend([proof, link]);
+    Ok(replies)
 }
 
 async fn enter(visitor: &Api, canaries: &mut Canaries, out: &mut Vec<Reply>) -> Result<Pair> {

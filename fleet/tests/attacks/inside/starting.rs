@@ -39,6 +39,12 @@ impl Program {
             ensure!(name == service.name);
             program.set(key, STRONG);
         }
+        if service.name == "notify-service" {
+            program.set("MAIL__MODE", "smtp");
+            program.set("MAIL__SMTP__HOST", "mx.example");
+            program.set("MAIL__VERIFICATION_PAGE", "https://hub.example/verify-email");
+            program.set("MAIL__RECOVERY_PAGE", "https://hub.example/recover-password");
+        }
         if service.name == Service::GATEWAY {
             program.set("REDIS__URL", &format!("rediss://:{STRONG}@cache:6379/0"));
         }
@@ -78,6 +84,7 @@ impl Program {
 fn secrets() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
         ("user-service", "PAGING__SECRET"),
+        ("user-service", "MAIL__SEALING_KEY"),
         ("auth-service", "KEYS__SEALING_KEY"),
         ("order-service", "PAGING__SECRET"),
         ("payment-service", "CALLBACK__KEYS"),
@@ -87,6 +94,7 @@ fn secrets() -> impl Iterator<Item = (&'static str, &'static str)> {
         ("order-service", "AUDIT__KEY"),
         ("payment-service", "AUDIT__KEY"),
         ("notify-service", "AUDIT__KEY"),
+        ("notify-service", "MAIL__SEALING_KEYS"),
     ]
     .into_iter()
 }

@@ -39,10 +39,25 @@ async fn profile(stage: &mut Stage) -> Result<()> {
     let refused = customer.put("/api/v1/users/me/password", &body).await?;
     seen.expect(&refused, "CURRENT_PASSWORD_WRONG")?;
     throttled(stage).await?;
+    links(stage).await?;
     let Stage { customer, seen, .. } = stage;
     let request = customer.request(Method::PATCH, "/api/v1/users/me");
     let request = request.header("if-match", "\"v99\"").json(&json!({"display_name": "Eve"}));
     seen.expect(&customer.send(request).await?, "VERSION_MISMATCH")
+}
+
+/// A token that nobody was sent, and mail until there is a pause.
+async fn links(stage: &mut Stage) -> Result<()> {
+    let Stage { visitor, seen, .. } = stage;
+    let body = json!({"token": "A".repeat(43)});
+    let unknown = visitor.post("/api/v1/auth/email-verification", &body).await?;
+    seen.expect(&unknown, "USER_TOKEN_INVALID")?;
+    let (body, mut replies) = (json!({"email": new_email()}), Vec::new());
+    for _ in 0..6 {
+        replies.push(visitor.post("/api/v1/auth/password-recovery", &body).await?);
+    }
+    let throttled = replies.iter().find(|reply| reply.code() == "MAIL_THROTTLED");
+    seen.expect(throttled.context("6 requests for mail and no pause")?, "MAIL_THROTTLED")
 }
 
 /// Wrong passwords until there is a pause.
