@@ -52,9 +52,8 @@ pub(super) fn write(letter: &Letter, sender: &Sender, encoding: Encoding) -> Str
         ("Content-Type", "text/plain; charset=utf-8".to_owned()),
         ("Content-Transfer-Encoding", encoding_name.to_owned()),
     ];
-    let head: String =
-        headers.into_iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    format!("{head}\r\n{body}")
+    let lines = headers.map(|(name, value)| format!("{name}: {value}\r\n"));
+    format!("{}\r\n{body}", lines.concat())
 }
 
 /// A text for a header: as it is, or in encoded words.

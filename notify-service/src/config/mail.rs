@@ -139,8 +139,7 @@ impl MailConfig {
     }
 
     pub(super) fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
-        let is_development = profile == Profile::Development;
-        if self.mode == MailMode::Folder && !is_development {
+        if self.mode == MailMode::Folder && profile != Profile::Development {
             return Err(ConfigError::value("mail.mode", "must be smtp outside of development"));
         }
         if self.sealing_keys.is_empty() {
@@ -152,19 +151,19 @@ impl MailConfig {
         if !is_safe_address(&self.from_address) || !self.from_address.is_ascii() {
             return Err(ConfigError::value("mail.from_address", "must be an ASCII address"));
         }
-        self.validate_pages(is_development)?;
+        self.validate_pages(profile)?;
         self.validate_times()?;
-        self.smtp.validate(self.mode, is_development)
+        self.smtp.validate(self.mode, profile)
     }
 
-    fn validate_pages(&self, is_development: bool) -> Result<(), ConfigError> {
+    fn validate_pages(&self, profile: Profile) -> Result<(), ConfigError> {
         let pages = [
             ("mail.verification_page", &self.verification_page),
             ("mail.recovery_page", &self.recovery_page),
         ];
         for (key, page) in pages {
-            let is_page =
-                page.starts_with("https://") || (is_development && page.starts_with("http://"));
+            let is_page = page.starts_with("https://")
+                || (profile == Profile::Development && page.starts_with("http://"));
             if !is_page || page.contains(|c: char| c == '#' || c.is_whitespace() || c.is_control())
             {
                 return Err(ConfigError::value(key, "must be an https address without #"));
@@ -209,7 +208,7 @@ impl SmtpConfig {
         }
     }
 
-    fn validate(&self, mode: MailMode, is_development: bool) -> Result<(), ConfigError> {
+    fn validate(&self, mode: MailMode, profile: Profile) -> Result<(), ConfigError> {
         if self.timeout_ms > TIMEOUT_MAX_MS {
             let rule = format!("must be at most {TIMEOUT_MAX_MS}");
             return Err(ConfigError::value("mail.smtp.timeout_ms", rule));
@@ -217,7 +216,8 @@ impl SmtpConfig {
         if mode == MailMode::Smtp && self.host.is_empty() {
             return Err(ConfigError::value("mail.smtp.host", "must name the server"));
         }
-        if self.security == SmtpSecurity::None && (!is_development || !self.account.is_empty()) {
+        let may_be_plain = profile == Profile::Development && self.account.is_empty();
+        if self.security == SmtpSecurity::None && !may_be_plain {
             let rule = "none is for development, and without an account";
             return Err(ConfigError::value("mail.smtp.security", rule));
         }
