@@ -35,9 +35,9 @@ pub fn printable(text: &str) -> String {
     }
     text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
         if escape(c) {
-            safe.extend(c.escape_default())
+            safe.extend(c.escape_default());
         } else {
-            safe.push(c)
+            safe.push(c);
         }
         safe
     })

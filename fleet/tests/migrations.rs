@@ -5,8 +5,6 @@
 //! Such a statement says so in the comment before it: `-- contract: RELEASE`, the first release whose
 //! code does without.
 
-#![expect(clippy::unwrap_used, reason = "what a test cannot go on without fails it")]
-
 use std::fs;
 use std::path::Path;
 

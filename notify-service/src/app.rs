@@ -25,6 +25,7 @@ use crate::client::Mailer;
 use crate::client::folder::FolderMailer;
 use crate::client::smtp::SmtpMailer;
 use crate::config::{Config, MailConfig, MailMode};
+use crate::repository::MailRepository;
 use crate::repository::mysql::{MIGRATOR, MySqlRepository};
 use crate::service::{Courier, NotifyService};
 
@@ -41,7 +42,8 @@ impl Service for App {
     async fn build(config: Config, host: &Host) -> anyhow::Result<Endpoint> {
         let pool = host.database(&config.database, &MIGRATOR).await?;
         let audit = AuditLog::new(&config.audit, App::NAME, host.clock());
-        send_mails(&pool, &config.mail, host)?;
+        let mails = Arc::new(MySqlRepository::new(pool.clone(), audit.clone()));
+        send_mails(mails, &config.mail, host)?;
         let service = service(pool, host.clock(), audit);
         if let Some(broker) = host.broker(&config.amqp, &config.events).await? {
             consume(&broker, &service, &config, host);
@@ -77,9 +79,9 @@ pub fn grpc_app(
         .callers(CALLERS))
 }
 
-/// Who sends the messages that are left in the schema of `pool`.
+/// Who sends the messages that are left in the storage.
 pub fn courier(
-    pool: Pool,
+    mails: Arc<dyn MailRepository>,
     mailer: Arc<dyn Mailer>,
     config: &MailConfig,
     clock: Arc<dyn Clock>,
@@ -88,7 +90,6 @@ pub fn courier(
     let sealer = |key| Sealer::new(key, Use { salt, purpose });
     let sealers: Result<Vec<_>, _> = config.sealing_keys.iter().map(sealer).collect();
     let sealers = sealers.context("no key can be derived from one of `mail.sealing_keys`")?;
-    let mails = Arc::new(MySqlRepository::new(pool));
     Ok(Courier::new((mails, mailer), sealers, clock, config.plan()))
 }
 
@@ -105,8 +106,12 @@ fn mailer(config: &MailConfig) -> anyhow::Result<Arc<dyn Mailer>> {
     })
 }
 
-fn send_mails(pool: &Pool, config: &MailConfig, host: &Host) -> anyhow::Result<()> {
-    let courier = courier(pool.clone(), mailer(config)?, config, host.clock())?;
+fn send_mails(
+    mails: Arc<dyn MailRepository>,
+    config: &MailConfig,
+    host: &Host,
+) -> anyhow::Result<()> {
+    let courier = courier(mails, mailer(config)?, config, host.clock())?;
     let (courier, sweeping) = (Arc::new(courier), config.clone());
     let (sender, stop, pause) = (courier.clone(), host.shutdown().soft(), config.poll());
     host.spawn("mails", async move {

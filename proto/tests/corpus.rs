@@ -5,7 +5,7 @@
 //! today, and a list of the contract's parts. It is written once per release and only grows:
 //! `EH_CORPUS_WRITE=1 cargo test -p proto --test corpus` adds what is missing and changes nothing.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what a test cannot go on without fails it")]
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without fails it")]
 
 use std::collections::BTreeSet;
 use std::fs;

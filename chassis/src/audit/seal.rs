@@ -132,7 +132,10 @@ mod tests {
     #[test]
     fn a_seal_is_what_the_documentation_says() {
         let first = Sealed { previous: None, seq: 1, before: None, request_id: None, ..row() };
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| {
+            let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            digits.concat()
+        };
         assert_eq!(
             hex(&key("a key of this test").seal(&first)),
             "ae3aa961da82e30305b43813349494342d2e8d57e53391eb4d88bd8b4e6b035d"

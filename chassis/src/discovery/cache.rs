@@ -42,7 +42,7 @@ struct Saved {
     registry: String,
     service: String,
     /// When the registry told this, in seconds since the epoch.
-    saved_at: i64,
+    told_at: i64,
     endpoints: Vec<String>,
 }
 
@@ -94,7 +94,7 @@ impl EndpointCache {
             version: VERSION,
             registry: self.registry.clone(),
             service: service.to_owned(),
-            saved_at: self.clock.now().timestamp(),
+            told_at: self.clock.now().timestamp(),
             endpoints: endpoints.iter().take(ENDPOINTS_MAX).map(Endpoint::to_string).collect(),
         };
         let folder = Arc::clone(&self.folder);
@@ -110,7 +110,7 @@ impl EndpointCache {
         ensure!(saved.version == VERSION, "its form is {}", saved.version);
         ensure!(saved.registry == self.registry, "it is from another registry");
         ensure!(saved.service == service, "it is about another service");
-        let age_s = self.clock.now().timestamp().saturating_sub(saved.saved_at);
+        let age_s = self.clock.now().timestamp().saturating_sub(saved.told_at);
         if !(-STEP_BACK_MAX_S..=self.max_age_s).contains(&age_s) {
             bail!("it is {age_s} s old");
         }
@@ -238,7 +238,7 @@ pub(super) mod tests {
             &format!("{good}{huge}"),
         ] {
             fs::write(place.file(), bad).unwrap();
-            assert_eq!(cache.recall("order-service").await, None, "{:.200}", bad);
+            assert_eq!(cache.recall("order-service").await, None, "{bad:.200}");
         }
         cache.save("order-service", &endpoints()).await;
         assert_eq!(cache.recall("order-service").await, Some(endpoints()));

@@ -172,6 +172,7 @@ mod tests {
     use std::sync::Mutex;
 
     use tokio::sync::Notify;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
 
@@ -203,8 +204,8 @@ mod tests {
         }
     }
 
-    fn found(hosts: &[&str]) -> io::Result<Vec<Endpoint>> {
-        Ok(hosts.iter().map(|host| Endpoint::new(*host, 50053)).collect())
+    fn found(hosts: &[&str]) -> Vec<Endpoint> {
+        hosts.iter().map(|host| Endpoint::new(*host, 50053)).collect()
     }
 
     fn lost() -> io::Result<Vec<Endpoint>> {
@@ -225,7 +226,7 @@ mod tests {
             resolver: script.clone(),
             every: EVERY,
         };
-        let running = tokio::spawn(follower.run(stop.clone()));
+        let running = TaskTracker::new().spawn(follower.run(stop.clone()));
         let mut sets = Vec::new();
         loop {
             tokio::select! {
@@ -246,22 +247,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_addresses_of_a_name_are_endpoints_and_follow_it() {
-        let answers =
-            vec![found(&["10.0.0.2", "10.0.0.1"]), found(&["10.0.0.3", "10.0.0.2", "10.0.0.3"])];
+        let answers = vec![
+            Ok(found(&["10.0.0.2", "10.0.0.1"])),
+            Ok(found(&["10.0.0.3", "10.0.0.2", "10.0.0.3"])),
+        ];
         let sets = follow(&["dns+orders:50053"], answers).await;
         assert_eq!(sets, ["10.0.0.1 10.0.0.2", "10.0.0.2 10.0.0.3"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn another_order_is_no_change() {
-        let answers = vec![found(&["10.0.0.1", "10.0.0.2"]), found(&["10.0.0.2", "10.0.0.1"])];
+        let answers =
+            vec![Ok(found(&["10.0.0.1", "10.0.0.2"])), Ok(found(&["10.0.0.2", "10.0.0.1"]))];
         assert_eq!(follow(&["dns+orders:50053"], answers).await, ["10.0.0.1 10.0.0.2"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_empty_or_failed_answer_keeps_the_last_good_set() {
-        let answers =
-            vec![found(&["10.0.0.1"]), lost(), found(&[]), lost(), found(&["10.0.0.2"]), lost()];
+        let answers = vec![
+            Ok(found(&["10.0.0.1"])),
+            lost(),
+            Ok(found(&[])),
+            lost(),
+            Ok(found(&["10.0.0.2"])),
+            lost(),
+        ];
         assert_eq!(follow(&["dns+orders:50053"], answers).await, ["10.0.0.1", "10.0.0.2"]);
     }
 
@@ -269,7 +279,7 @@ mod tests {
     async fn a_name_stands_beside_fixed_addresses() {
         let sets = follow(
             &["10.0.0.9:50053", "dns+orders:50053"],
-            vec![lost(), found(&["10.0.0.1", "10.0.0.9"])],
+            vec![lost(), Ok(found(&["10.0.0.1", "10.0.0.9"]))],
         )
         .await;
         assert_eq!(sets, ["10.0.0.9 10.0.0.1"]);
@@ -278,11 +288,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_name_that_is_not_known_yet_is_looked_up_sooner() {
         let begun = tokio::time::Instant::now();
-        follow(&["dns+orders:50053"], vec![lost(), lost(), found(&["10.0.0.1"])]).await;
+        follow(&["dns+orders:50053"], vec![lost(), lost(), Ok(found(&["10.0.0.1"]))]).await;
         // Two short pauses, and the usual one before the script is asked once too often.
         assert!(begun.elapsed() < EVERY + 4 * FIRST_PAUSE, "{:?}", begun.elapsed());
         let begun = tokio::time::Instant::now();
-        follow(&["dns+orders:50053"], vec![found(&["10.0.0.1"]), lost()]).await;
+        follow(&["dns+orders:50053"], vec![Ok(found(&["10.0.0.1"])), lost()]).await;
         assert!(begun.elapsed() >= 2 * EVERY, "{:?}", begun.elapsed());
     }
 

@@ -228,9 +228,9 @@ impl Inner {
         match code {
             Code::Unavailable => {
                 if outcome.as_ref().is_err_and(was_refused) {
-                    lease.is_gone()
+                    lease.is_gone();
                 } else {
-                    lease.failed()
+                    lease.failed();
                 }
                 retry::avoid(lease.endpoint());
             }

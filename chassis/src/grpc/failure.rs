@@ -60,7 +60,8 @@ fn is_caused_by<E: Error + 'static>(error: Option<&(dyn Error + 'static)>) -> bo
 fn causes<'e>(
     error: Option<&'e (dyn Error + 'static)>,
 ) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(error, |error| error.source())
+    let source = |error: &&'e (dyn Error + 'static)| (*error).source();
+    std::iter::successors(error, source)
 }
 
 #[cfg(test)]

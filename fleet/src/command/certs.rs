@@ -95,7 +95,7 @@ mod tests {
         /// Runs the command with these options; says whether it succeeded.
         async fn run(&self, options: &[&str]) -> bool {
             let start = ["certs".as_ref(), "--out".as_ref(), self.0.as_os_str()];
-            let options = options.iter().map(|option| option.as_ref());
+            let options = options.iter().map(AsRef::as_ref);
             let line = Line::try_parse_from(start.into_iter().chain(options)).unwrap();
             // An exit code can be compared by what it shows only.
             format!("{:?}", run(&line.args).await.unwrap()) == format!("{:?}", ExitCode::SUCCESS)

@@ -84,7 +84,9 @@ async fn follow(logs: &mut Logs, filter: &Filter, is_coloured: bool) -> Result<(
     loop {
         let (lines, remarks, has_more) = logs.news(filter)?;
         show(&lines, is_coloured);
-        remarks.iter().for_each(|remark| ui::error_line(remark));
+        for remark in &remarks {
+            ui::error_line(remark);
+        }
         let pause = if has_more { Duration::ZERO } else { LOOK };
         tokio::select! {
             name = &mut signal => return name.map(|_| ()),
@@ -94,7 +96,9 @@ async fn follow(logs: &mut Logs, filter: &Filter, is_coloured: bool) -> Result<(
 }
 
 fn show(lines: &[Line], is_coloured: bool) {
-    lines.iter().for_each(|line| ui::line(&render(line, is_coloured)));
+    for line in lines {
+        ui::line(&render(line, is_coloured));
+    }
 }
 
 /// The process in front, and of further rows a margin of its width.

@@ -57,7 +57,9 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     let problems = status.problems();
-    problems.iter().for_each(|problem| ui::error_line(problem));
+    for problem in &problems {
+        ui::error_line(problem);
+    }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -78,8 +80,10 @@ async fn watch(observer: &mut Observer, pause: Duration) -> Result<ExitCode> {
 
 fn screen(status: &Status) -> String {
     let at = time::now().format("%Y-%m-%d %H:%M:%S UTC");
-    let problems: String =
-        status.problems().iter().map(|problem| format!("  ! {problem}\n")).collect();
+    let mut problems = String::new();
+    for problem in status.problems() {
+        problems.extend(["  ! ", problem.as_ref(), "\n"]);
+    }
     format!("{at}\n\n{}\n{problems}", status.render())
 }
 

@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> BTreeMap<String, Documented> {
     for (number, line) in text.lines().enumerate() {
         let (code, comment) = split(line.trim());
         if let Some(name) = code.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = name.trim().to_owned();
+            name.trim().clone_into(&mut section);
         } else if let Some((key, default)) = code.split_once('=') {
             let key = key.trim().trim_matches('"');
             let path = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };

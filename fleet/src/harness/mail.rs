@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::wait;
 
 /// How long a message may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// More messages than a test has sent.
 const FILES_MAX: &str = "100000";
 

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(plan.arrivals(), 6);
         let due: Vec<u128> = (0..4).map(|number| plan.due(number).as_millis()).collect();
         assert_eq!(due, [0, 333, 666, 1_000]);
-        assert_eq!(plan.due(3 * 86_400), Duration::from_secs(86_400));
+        assert_eq!(plan.due(3 * 86_400), Duration::from_hours(24));
     }
 
     #[tokio::test]
@@ -200,7 +200,7 @@ mod tests {
     async fn a_run_ends_when_it_is_told_to() {
         let router = Router::new().route("/", get(|| async { "{}" }));
         let (customer, _server) = shop(router).await;
-        let plan = plan(1, Duration::from_secs(3_600));
+        let plan = plan(1, Duration::from_hours(1));
         let report = run(plan, &[customer], std::future::ready(())).await.unwrap();
         assert!(report.arrivals <= 1);
     }

@@ -120,7 +120,7 @@ async fn timed(
 /// Waits until as many orders are paid as were acknowledged, and no other is there; returns what is
 /// missing in the end.
 async fn unpaid(fleet: &Fleet, acknowledged: usize) -> Result<Vec<(String, i64)>> {
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
     let deadline = Instant::now() + PATIENCE;
     loop {
         let mut states = states(fleet).await?;

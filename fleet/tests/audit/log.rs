@@ -168,9 +168,9 @@ async fn a_change_needs_a_row_since_there_is_a_log() -> Result<()> {
     let mut books = kept().await?;
     books.run("DELETE FROM {u}.audit_log").await?;
     let mut sources = books.sources();
-    sources.audit_since = Some(chrono::Utc::now() + chrono::TimeDelta::hours(1));
+    sources.audit_since = Some(fleet::time::now() + chrono::TimeDelta::hours(1));
     assert_eq!(found(&audit::run(&sources).await?), []);
-    sources.audit_since = Some(chrono::Utc::now() - chrono::TimeDelta::hours(1));
+    sources.audit_since = Some(fleet::time::now() - chrono::TimeDelta::hours(1));
     let expected = [(CHANGED, format!("user:{}", user()))];
     assert_eq!(found(&audit::run(&sources).await?), expected);
     books.remove().await

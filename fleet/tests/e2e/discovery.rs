@@ -14,7 +14,7 @@ use crate::support::{TEA, order, read, text};
 /// Orders of one client in one go, fewer in all than the gateway allows in a minute.
 const ROUNDS: usize = 10;
 /// How long a step of the test may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 #[ignore = "needs the middleware: cargo ehub test"]

@@ -71,7 +71,7 @@ fn odd(metric: &Metric) -> Option<&'static str> {
         (is_counter == name.ends_with("_total"), "a counter ends in _total, and nothing else"),
         (unit != "seconds" || name.contains("_seconds"), "seconds are in the name"),
         (unit != "bytes" || name.contains("_bytes"), "bytes are in the name"),
-        ((*kind == Kind::Histogram) == !buckets.is_empty(), "a histogram has buckets"),
+        ((*kind == Kind::Histogram) != buckets.is_empty(), "a histogram has buckets"),
         (from_start.is_empty() || is_counter, "only counters begin at 0"),
         (from_start.iter().all(is_labelled), "what begins at 0 has exactly its labels"),
         (!labels.iter().any(|label| label == "id" || label.ends_with("_id")), "ids are no labels"),

@@ -42,7 +42,7 @@ fn parse(text: &str) -> Vec<Rule> {
         let Some(rule) = rules.last_mut().filter(|_| indent >= MEMBER) else { continue };
         let (key, value) = line.split_once(':').unwrap_or((line, ""));
         if indent == MEMBER {
-            section = key.to_owned();
+            key.clone_into(&mut section);
             rule.members.insert(section.clone(), value.trim().trim_matches('|').to_owned());
         } else if section == "expr" {
             let text = rule.members.entry(section.clone()).or_default();

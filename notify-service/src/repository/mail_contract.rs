@@ -104,7 +104,8 @@ macro_rules! contract {
             #[ignore = "needs MySQL: cargo ehub test"]
             async fn $case() {
                 let database = super::TestDatabase::create(&super::MIGRATOR).await;
-                super::$case(&super::MySqlRepository::new(database.pool())).await;
+                let audit = chassis::testing::audit::log("notify-service");
+                super::$case(&super::MySqlRepository::new(database.pool(), audit)).await;
                 database.finish().await;
             })+
         }

@@ -11,6 +11,7 @@ use chassis::testing::clock::FixedClock;
 use chrono::TimeDelta;
 use notify_service::client::MailError;
 use notify_service::client::memory::MemoryMailer;
+use notify_service::repository::mysql::MySqlRepository;
 use notify_service::service::Courier;
 use proto::notify::v1::ListNotificationsRequest;
 use serde_json::json;
@@ -43,8 +44,9 @@ struct Post {
 impl Post {
     fn of(harness: &Harness) -> Self {
         let (mailer, clock) = (Arc::new(MemoryMailer::default()), Arc::new(FixedClock::default()));
+        let audit = chassis::testing::audit::log("notify-service");
         let courier = notify_service::app::courier(
-            harness.pool(),
+            Arc::new(MySqlRepository::new(harness.pool(), audit)),
             mailer.clone(),
             &config().mail,
             clock.clone(),

@@ -239,7 +239,8 @@ async fn the_memory_adapter_keeps_the_contract_of_tokens() {
 #[ignore = "needs MySQL: cargo ehub test"]
 async fn the_mysql_adapter_keeps_the_contract_of_tokens() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    suite(Arc::new(MySqlUserRepository::new(database.pool(), Outbox::new()))).await;
+    let audit = chassis::testing::audit::log("user-service");
+    suite(Arc::new(MySqlUserRepository::new(database.pool(), Outbox::new(), audit))).await;
     let told: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT routing_key FROM outbox WHERE payload LIKE '%sealed%' ORDER BY routing_key",
     )

@@ -149,7 +149,7 @@ fn mail(users: &Arc<MemoryUserRepository>) -> (Arc<Sealer>, TokenPorts) {
 fn grants() -> TokenPolicy {
     let rule = Rule {
         free: 3,
-        pause: Duration::from_secs(60),
+        pause: Duration::from_mins(1),
         pause_max: Duration::from_hours(1),
         forget: Duration::from_hours(1),
     };

@@ -180,7 +180,9 @@ impl Applier {
             span.record("otel.status_code", "ERROR");
             span.record("error.type", kind);
         }
-        others.into_iter().for_each(|other| trace::end(Some(other), error));
+        for other in others {
+            trace::end(Some(other), error);
+        }
         outcome
     }
 

@@ -19,7 +19,9 @@ impl Tally {
     pub(super) fn new(queue: &str) -> Self {
         let delay = histogram!("eh_consumer_event_delay_seconds", "queue" => queue.to_owned());
         let tally = Self { queue: queue.to_owned(), delay };
-        OUTCOMES.iter().for_each(|outcome| tally.count(outcome, 0));
+        for outcome in OUTCOMES {
+            tally.count(outcome, 0);
+        }
         tally
     }
 

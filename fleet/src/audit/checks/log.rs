@@ -266,9 +266,9 @@ fn expand(sql: &str, since: Option<&str>) -> String {
         text.push_str(before);
         match (kind, since) {
             ("object", _) => {
-                text.push_str(&format!("CONVERT(CONCAT({inside}) USING ascii) COLLATE ascii_bin"));
+                text.extend(["CONVERT(CONCAT(", inside, ") USING ascii) COLLATE ascii_bin"]);
             }
-            (_, Some(since)) => text.push_str(&format!("({inside} >= {since})")),
+            (_, Some(since)) => text.extend(["(", inside, " >= ", since, ")"]),
             (_, None) => text.push_str("TRUE"),
         }
         rest = after;

@@ -29,7 +29,7 @@ use crate::discovery::{Endpoint, RegistryError, count_endpoints};
 const WAIT_MIN: Duration = Duration::from_millis(100);
 
 /// How often a set that stays is saved anew, so that its age on disk says when it was last told.
-const SAVE_AGAIN: Duration = Duration::from_secs(60);
+const SAVE_AGAIN: Duration = Duration::from_mins(1);
 
 /// Who answers queries for endpoints.
 #[async_trait]

@@ -123,7 +123,7 @@ async fn ten_minutes_without_the_registry_change_nothing() {
     let begun = Instant::now();
     let course = play(None, steps).await;
     assert_eq!(course.sets, [vec![1, 2]]);
-    assert!(begun.elapsed() > Duration::from_secs(600), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() > Duration::from_mins(10), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
