@@ -34,6 +34,8 @@ impl Depth {
     pub(super) async fn watch(self, stop: CancellationToken) {
         let work = async {
             loop {
+                // First, because on the first day the consumer has yet to declare its queue.
+                tokio::time::sleep(self.config.measure_every().max(PAUSE_MIN)).await;
                 let connection = self.broker.connected().await;
                 match within(self.config.connect_timeout(), self.look(&connection)).await {
                     Ok(messages) => self.messages.set(messages),
@@ -42,7 +44,6 @@ impl Depth {
                         tracing::debug!(messaging.queue = queue, error = %Chain(&error), "queue not measured");
                     }
                 }
-                tokio::time::sleep(self.config.measure_every().max(PAUSE_MIN)).await;
             }
         };
         let _stopped: Option<()> = stop.run_until_cancelled(work).await;
