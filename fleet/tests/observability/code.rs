@@ -27,7 +27,7 @@ fn product(package: &str) -> String {
     sources(&root().join(package).join("src"), &mut files);
     for file in files.iter().filter(|file| !file.iter().any(|part| part == "testing")) {
         let source = read(file);
-        let product = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let product = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         let lines = product.lines().filter(|line| !line.trim_start().starts_with("//"));
         lines.for_each(|line| text.extend([line, "\n"]));
     }
