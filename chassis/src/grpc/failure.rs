@@ -27,7 +27,7 @@ pub(super) fn transport_status(error: tonic::transport::Error) -> Status {
 
 /// The transport reads `grpc-timeout` as well and may be a tick ahead of our own timer.
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
-    is_caused_by::<TimeoutExpired>(Some(error))
+    has_cause(Some(error), <dyn Error>::is::<TimeoutExpired>)
 }
 
 pub(super) fn deadline_status() -> Status {
@@ -41,27 +41,33 @@ pub(super) fn crowded(service: &'static str) -> Status {
     grpc::status(codes::SERVICE_UNAVAILABLE, detail, Vec::new(), Some(RETRY_AFTER))
 }
 
-/// Whether a call failed because its instance could not be reached.
+/// Whether a call failed because its instance could not be reached, or not in time.
 pub(super) fn could_not_connect(status: &Status) -> bool {
-    is_caused_by::<ConnectError>(status.source())
+    has_cause(status.source(), |cause| {
+        let late = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        cause.is::<ConnectError>() || late == Some(io::ErrorKind::TimedOut)
+    })
 }
 
 /// Whether nobody listens at the address.
 pub(super) fn was_refused(status: &Status) -> bool {
-    causes(status.source())
-        .filter_map(|error| error.downcast_ref::<io::Error>())
-        .any(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    has_cause(status.source(), |cause| {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        kind == Some(io::ErrorKind::ConnectionRefused)
+    })
 }
 
-fn is_caused_by<E: Error + 'static>(error: Option<&(dyn Error + 'static)>) -> bool {
-    causes(error).any(<dyn Error>::is::<E>)
-}
-
-fn causes<'e>(
-    error: Option<&'e (dyn Error + 'static)>,
-) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    let source = |error: &&'e (dyn Error + 'static)| (*error).source();
-    std::iter::successors(error, source)
+fn has_cause(
+    mut error: Option<&(dyn Error + 'static)>,
+    is_it: impl Fn(&(dyn Error + 'static)) -> bool,
+) -> bool {
+    while let Some(cause) = error {
+        if is_it(cause) {
+            return true;
+        }
+        error = cause.source();
+    }
+    false
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ async fn a_caller_stops_waiting_for_a_stalled_peer() {
 }
 
 #[tokio::test]
-async fn an_instance_that_is_gone_fails_one_call_and_gets_no_more() {
+async fn an_instance_that_is_gone_fails_no_call() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = Server::start(named("one"), ServerConfig::default()).await;
     let endpoints = [Endpoint::new("127.0.0.1", gone.port()), server.endpoint()];
@@ -112,7 +112,7 @@ async fn an_instance_that_is_gone_fails_one_call_and_gets_no_more() {
             failed += 1;
         }
     }
-    assert_eq!(failed, 1);
+    assert_eq!(failed, 0, "what cannot be sent to it goes to the other one");
 }
 
 #[tokio::test]
@@ -327,7 +327,8 @@ async fn an_answer_is_not_asked_for_again() {
 /// Three services in a row, of which the first two repeat their calls and the last one is down.
 #[tokio::test]
 async fn the_last_service_of_a_chain_sees_a_tenth_more_calls_at_most() {
-    const CALLS: usize = 300;
+    // Fewer than may be under way at once.
+    const CALLS: usize = 200;
     let seen = Arc::new(AtomicUsize::new(0));
     let counted = seen.clone();
     let (last, _last_server) = serve(GrpcApp::new(Echo::routes(move |_| {

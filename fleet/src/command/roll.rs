@@ -43,7 +43,7 @@ async fn roll(options: Options, progress: &Progress) -> Result<rolling::Report> 
     let step = progress.step("Starting a private fleet");
     let mut fleet = Fleet::start(rolling::fleet().own_broker().own_database()).await?;
     step.done("two processes of every service");
-    let report = rolling::run(&mut fleet, options, progress).await?;
+    let report = Box::pin(rolling::run(&mut fleet, options, progress)).await?;
     fleet.finish().await?;
     Ok(report)
 }

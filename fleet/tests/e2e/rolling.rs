@@ -21,7 +21,7 @@ async fn replacing_every_process_under_load_loses_nothing() -> Result<()> {
         ..Options::default()
     };
     let mut fleet = Fleet::start(rolling::fleet()).await?;
-    let report = rolling::run(&mut fleet, options, &Progress::silent()).await?;
+    let report = Box::pin(rolling::run(&mut fleet, options, &Progress::silent())).await?;
     assert!(report.is_clean(), "{report}");
     assert!(report.requests >= options.requests && report.orders > 0, "{report}");
     let idle: Vec<_> = report.turns.iter().filter(|turn| turn.requests == 0).collect();

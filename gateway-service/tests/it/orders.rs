@@ -135,6 +135,7 @@ async fn an_account_tells_nothing_that_only_the_service_needs() {
         "locale": "zh-CN",
         "status": "ACTIVE",
         "roles": ["customer"],
+        "email_verified_at": "2026-01-02T03:04:05.006Z",
         "created_at": "2026-01-02T03:04:05.006Z",
         "updated_at": "2026-01-02T03:04:05.006Z",
     });

@@ -138,9 +138,9 @@ mod tests {
     #[tokio::test]
     async fn a_disabled_account_proves_nothing() {
         let fixture = Fixture::new();
-        let (user, admin) =
-            (fixture.registered("alice@example.com").await, fixture.administrator().await);
+        let user = fixture.registered("alice@example.com").await;
         let token = fixture.last_mailed();
+        let admin = fixture.administrator().await;
         fixture.service.set_status(admin, user.id(), Status::Disabled).await.unwrap();
         let refused = fixture.service.verify_email(token.presented()).await;
         assert!(matches!(refused, Err(UserError::AccountDisabled)));

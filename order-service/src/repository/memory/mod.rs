@@ -170,6 +170,6 @@ mod tests {
             |action: &str| action.starts_with("order.") && !action.starts_with("order.refund_");
         let of_steps = told.iter().filter(|(action, _)| is_step(action)).map(|(_, count)| *count);
         assert_eq!(of_steps.sum::<i64>(), i64::try_from(steps).unwrap(), "a step has one row");
-        assert_eq!((told["order.refund_requested"], told["order.refund_settled"]), (1, 1));
+        assert_eq!((told["order.refund_requested"], told["order.refund_settled"]), (2, 2));
     }
 }
