@@ -1,4 +1,4 @@
-//! Knows whether a request has left: its body comes back if nobody began to read it.
+//! Knows whether a request has left: its body can be had back if nobody began to read it.
 //!
 //! No handler is called before the message of its call is there, and the message is the body. So a
 //! call whose body was not read has had no effect, whatever became of the connection, and may be
@@ -13,31 +13,41 @@ use hyper::body::{Body as _, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-/// Where a body that was not read is put.
-pub(super) struct Unsent(Arc<Mutex<Option<Body>>>);
+/// The body of a call, as long as nobody has begun to read it.
+pub(super) struct Unsent(Shelf);
+
+type Shelf = Arc<Mutex<Option<Body>>>;
 
 impl Unsent {
-    /// Returns what to send in place of `body`, and where it comes back.
+    /// Returns what to send in place of `body`, and where it can be had back.
     pub(super) fn watch(body: Body) -> (Body, Self) {
-        let unsent = Self(Arc::default());
         // An empty body is sent together with the head, without a look at it.
         if body.is_end_stream() {
-            return (body, unsent);
+            return (body, Self(Arc::default()));
         }
-        let shelf = Arc::clone(&unsent.0);
-        (Body::new(Watched { body, shelf, is_read: false }), unsent)
+        let size = body.size_hint();
+        let shelf = Arc::new(Mutex::new(Some(body)));
+        let watched = Watched { shelf: Arc::clone(&shelf), body: None, size };
+        (Body::new(watched), Self(shelf))
     }
 
-    /// The body, if it was dropped unread.
+    /// Takes the body back, if it was not read; the transport, which may still hold its place, does
+    /// not get it any more.
     pub(super) fn take(self) -> Option<Body> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        take(&self.0)
     }
 }
 
+fn take(shelf: &Shelf) -> Option<Body> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
 struct Watched {
-    body: Body,
-    shelf: Arc<Mutex<Option<Body>>>,
-    is_read: bool,
+    shelf: Shelf,
+    /// The body, from its first reading on.
+    body: Option<Body>,
+    /// Its size before that.
+    size: SizeHint,
 }
 
 impl hyper::body::Body for Watched {
@@ -48,25 +58,21 @@ impl hyper::body::Body for Watched {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.is_read = true;
-        Pin::new(&mut self.body).poll_frame(cx)
+        if self.body.is_none() {
+            self.body = take(&self.shelf);
+        }
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(Some(Err(Status::cancelled("the call is sent elsewhere")))),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        if !self.is_read {
-            let body = std::mem::take(&mut self.body);
-            *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
-        }
+        self.body.as_ref().map_or_else(|| self.size.clone(), Body::size_hint)
     }
 }
 
@@ -89,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_read_or_is_empty_or_still_held_does_not() {
+    async fn what_was_read_or_is_empty_does_not() {
         let (mut sent, unsent) = Unsent::watch(body());
         assert!(sent.frame().await.is_some());
         drop(sent);
@@ -97,7 +103,13 @@ mod tests {
         let (sent, unsent) = Unsent::watch(Body::empty());
         drop(sent);
         assert!(unsent.take().is_none());
-        let (_held, unsent) = Unsent::watch(body());
-        assert!(unsent.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_came_back_is_read_by_nobody_who_still_holds_its_place() {
+        let (mut held, unsent) = Unsent::watch(body());
+        assert_eq!(held.size_hint().exact(), Some(7));
+        assert!(unsent.take().is_some());
+        assert!(held.frame().await.unwrap().is_err());
     }
 }

@@ -133,7 +133,7 @@ async fn processes_that_start_at_once_make_one_schema() {
         clients.push(world.shop(process).await);
     }
     let applied = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success";
-    assert_eq!(world.count(applied).await, 9);
+    assert_eq!(world.count(applied).await, 10);
     let order = world.place(&clients[0], "pm_ok").await;
     for client in &clients {
         world.until(client, (&order, OrderStatus::Paid), async || ()).await;
