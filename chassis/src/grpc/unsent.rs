@@ -72,7 +72,7 @@ impl hyper::body::Body for Watched {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| self.size.clone(), Body::size_hint)
+        self.body.as_ref().map_or_else(|| self.size, Body::size_hint)
     }
 }
 

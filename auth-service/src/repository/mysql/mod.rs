@@ -4,6 +4,7 @@ mod devices;
 mod keys;
 mod revocations;
 mod rows;
+mod tokens;
 mod user;
 
 use async_trait::async_trait;
@@ -22,11 +23,12 @@ use super::{Decide, SessionRepository};
 pub use devices::MySqlDeviceRepository;
 pub use keys::MySqlKeyRepository;
 pub use revocations::MySqlRevocationRepository;
-use rows::{PresentedRow, SeenTokenRow, SessionRow};
+use rows::{PresentedRow, SessionRow};
+use tokens::{find_token, insert_token, update_token};
 
 use crate::model::{
-    EndOfUser, EndReason, Exchange, Lifetimes, Opened, Presented, RefreshToken, Session,
-    SessionError, SessionId, StoredSession, TokenDigest, TokenState, UserId,
+    EndOfUser, EndReason, Exchange, Lifetimes, Opened, Presented, Session, SessionError, SessionId,
+    StoredSession, TokenDigest, TokenState, UserId,
 };
 
 /// The schema of this service.
@@ -261,40 +263,6 @@ async fn update_session(
     require_one(done.rows_affected())
 }
 
-async fn insert_token(
-    conn: &mut MySqlConnection,
-    session: SessionId,
-    token: &RefreshToken,
-) -> Result<(), SessionError> {
-    sqlx::query(
-        "INSERT INTO refresh_tokens (digest, session_id, state, issued_at) VALUES (?, ?, ?, ?)",
-    )
-    .bind(token.digest.as_bytes().as_slice())
-    .bind(session.as_uuid())
-    .bind(token.state.as_str())
-    .bind(token.issued_at.naive_utc())
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-async fn update_token(
-    conn: &mut MySqlConnection,
-    token: &RefreshToken,
-) -> Result<(), SessionError> {
-    let done = sqlx::query(
-        "UPDATE refresh_tokens SET state = ?, spent_at = ?, successor = ? \
-         WHERE digest = ? AND state <> 'REPLACED'",
-    )
-    .bind(token.state.as_str())
-    .bind(token.spent_at.map(|at| at.naive_utc()))
-    .bind(token.successor.as_ref().map(|next| next.as_bytes().as_slice()))
-    .bind(token.digest.as_bytes().as_slice())
-    .execute(conn)
-    .await?;
-    require_one(done.rows_affected())
-}
-
 /// The rows were read under the session's lock, so anything but one row is a defect.
 fn require_one(rows: u64) -> Result<(), SessionError> {
     if rows == 1 {
@@ -325,19 +293,4 @@ async fn presented(
         None => None,
     };
     Ok(Some(Presented { session, token, successor, seen_at }))
-}
-
-/// A token, and when it was read by the clock of the database.
-async fn find_token(
-    conn: &mut MySqlConnection,
-    digest: TokenDigest,
-) -> Result<Option<(RefreshToken, DateTime<Utc>)>, SessionError> {
-    let row = sqlx::query_as::<_, SeenTokenRow>(
-        "SELECT digest, state, issued_at, spent_at, successor, UTC_TIMESTAMP(6) AS seen_at \
-         FROM refresh_tokens WHERE digest = ?",
-    )
-    .bind(digest.as_bytes().as_slice())
-    .fetch_optional(conn)
-    .await?;
-    row.map(SeenTokenRow::read).transpose()
 }
