@@ -75,17 +75,21 @@ impl<C> Picker<C> {
         }
     }
 
-    /// Takes the instance with the fewest calls in flight; `None` when none is known. One that
-    /// the call has `tried` before, or that is ejected, is only taken for want of another.
+    /// Takes the instance with the fewest calls in flight; `None` when none is known. One that is
+    /// ejected is only taken for want of another, and one that the call has `tried` before only when
+    /// it has tried them all: the last instance may be going while one that was ejected is back.
     pub(super) fn pick(self: &Arc<Self>, tried: &[Endpoint]) -> Option<Lease<C>> {
         let backends = self.backends();
         let now_ms = self.now_ms();
         let admitted = || backends.iter().filter(|backend| !backend.is_ejected(now_ms));
-        let chosen = least_loaded(admitted().filter(|backend| !tried.contains(&backend.endpoint)))
+        let is_new = |backend: &&Arc<Backend<C>>| !tried.contains(&backend.endpoint);
+        let chosen = least_loaded(admitted().filter(is_new))
+            .or_else(|| least_loaded(backends.iter().filter(is_new)))
             .or_else(|| least_loaded(admitted()))
             .or_else(|| least_loaded(backends.iter()))?;
         chosen.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Lease { backend: Arc::clone(chosen), picker: Arc::clone(self) })
+        let was_ejected = chosen.is_ejected(now_ms);
+        Some(Lease { backend: Arc::clone(chosen), picker: Arc::clone(self), was_ejected })
     }
 
     fn backends(&self) -> Backends<C> {
@@ -172,6 +176,8 @@ fn least_loaded<'b, C: 'b>(
 pub(super) struct Lease<C> {
     backend: Arc<Backend<C>>,
     picker: Arc<Picker<C>>,
+    /// It was taken for want of another.
+    was_ejected: bool,
 }
 
 impl<C> Lease<C> {
@@ -183,9 +189,12 @@ impl<C> Lease<C> {
         &self.backend.connection
     }
 
-    /// The instance answered, whatever it said.
+    /// The instance answered, whatever it said; if it was ejected, it is back.
     pub(super) fn succeeded(&self) {
         self.backend.failures.store(0, Ordering::Relaxed);
+        if self.was_ejected {
+            self.backend.ejected_until_ms.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Nobody listens where the instance was: what follows would fail as well.
@@ -251,6 +260,20 @@ mod tests {
             *counts.entry(*picker.pick(&[]).unwrap().connection()).or_default() += 1;
         }
         counts
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_ejected_is_asked_when_the_last_one_is_gone_and_is_back_when_it_answers() {
+        let (picker, _sender) = picker(&[1, 2]);
+        picker.pick(&[Endpoint::new("127.0.0.1", 2)]).unwrap().is_gone();
+        assert_eq!(ports_picked(&picker, 16), HashMap::from([(2, 16)]));
+        let last = picker.pick(&[]).unwrap();
+        last.is_gone();
+        let other = picker.pick(std::slice::from_ref(last.endpoint())).unwrap();
+        assert_eq!(*other.connection(), 1);
+        other.succeeded();
+        last.is_gone();
+        assert_eq!(ports_picked(&picker, 16), HashMap::from([(1, 16)]));
     }
 
     #[tokio::test(start_paused = true)]
