@@ -205,6 +205,18 @@ pub struct MailConfig {
     pub sealing_key: Secret,
 }
 
+impl MailConfig {
+    /// Refuses what a list of keys, which notify-service has, would read in another way.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let key = self.sealing_key.expose();
+        if key.contains(',') || key.trim() != key {
+            let reason = "must have no comma, and no blank at its ends";
+            return Err(ConfigError::value("mail.sealing_key", reason));
+        }
+        Ok(())
+    }
+}
+
 /// `[bootstrap]`: the first administrator.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -260,6 +272,7 @@ impl BaseConfig for Config {
         self.throttle.recovery.validate("throttle.recovery")?;
         self.links.validate()?;
         require_strong("mail.sealing_key", &self.mail.sealing_key, profile)?;
+        self.mail.validate()?;
         self.bootstrap.first_admin().map(|_| ())
     }
 }

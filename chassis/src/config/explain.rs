@@ -8,6 +8,9 @@ use super::strength::{is_secret, is_secret_name};
 /// Sections whose keys are names of services, which are in no documentation.
 const BY_SERVICE: [&str; 2] = ["discovery.static", "events.trusted"];
 
+/// Half of an account, which is told of no more than the other half.
+const ADMINISTRATOR: &str = "admin_email";
+
 /// One value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explained {
@@ -45,7 +48,8 @@ fn collect(
     explained: &mut Vec<Explained>,
 ) {
     let ValueKind::Table(table) = &node.kind else {
-        let is_documented = default.is_some()
+        let is_value = |default: &Value| !matches!(default.kind, ValueKind::Table(_));
+        let is_documented = default.is_some_and(is_value)
             || BY_SERVICE.iter().any(|section| {
                 path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
             });
@@ -68,7 +72,8 @@ fn collect(
 
 fn told(name: &str, value: &Value, is_documented: bool) -> Told {
     let length = characters(value);
-    if length > 0 && (!is_documented || is_secret_name(name) || holds_account(name, value)) {
+    let is_private = is_secret_name(name) || name == ADMINISTRATOR || holds_account(name, value);
+    if length > 0 && (!is_documented || is_private) {
         return Told::HiddenCharacters(length);
     }
     Told::Value(as_json(value))
@@ -76,18 +81,24 @@ fn told(name: &str, value: &Value, is_documented: bool) -> Told {
 
 fn holds_account(name: &str, value: &Value) -> bool {
     match &value.kind {
-        ValueKind::String(text) => is_secret(name, text) || text.contains("password="),
+        // More than a strict reading of addresses finds: a password may hold what ends an authority.
+        ValueKind::String(text) => {
+            is_secret(name, text)
+                || text.to_ascii_lowercase().contains("password=")
+                || text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
+        }
         ValueKind::Array(values) => values.iter().any(|value| holds_account(name, value)),
         _ => false,
     }
 }
 
-/// Characters of all texts in a value.
+/// Characters of all texts and numbers in a value.
 fn characters(value: &Value) -> usize {
     match &value.kind {
         ValueKind::String(text) => text.chars().count(),
         ValueKind::Array(values) => values.iter().map(characters).sum(),
-        _ => 0,
+        ValueKind::Nil | ValueKind::Boolean(_) | ValueKind::Table(_) => 0,
+        _ => value.to_string().chars().count(),
     }
 }
 

@@ -32,6 +32,7 @@ use super::unsent::Unsent;
 use super::{RetryBudget, propagation, retry, split_path, timeout};
 use crate::config::UpstreamConfig;
 use crate::discovery::Endpoint;
+use crate::error::RemoteError;
 use crate::identity::Identity;
 
 /// The header that carries the request id from the edge.
@@ -226,6 +227,9 @@ impl Inner {
             Err(status) => status.code(),
         };
         match code {
+            // Who says when to come again is well, and has enough to do; that is no reason to give
+            // the others more.
+            Code::Unavailable if asks_for_patience(outcome) => retry::avoid(lease.endpoint()),
             Code::Unavailable => {
                 if outcome.as_ref().is_err_and(was_refused) {
                     lease.is_gone();
@@ -249,6 +253,12 @@ impl Inner {
 }
 
 type Outcome = Result<Response<Body>, Status>;
+
+fn asks_for_patience(outcome: &Outcome) -> bool {
+    let told = outcome.as_ref().ok();
+    let status = told.and_then(|response| Status::from_header_map(response.headers()));
+    status.is_some_and(|status| RemoteError::from_status(&status).retry_after.is_some())
+}
 
 /// A call without an answer.
 struct Failure {

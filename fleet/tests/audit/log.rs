@@ -75,7 +75,10 @@ async fn a_log_holds_until_somebody_touches_it() -> Result<()> {
         checks.iter().map(|check| (*check, format!("user:{}", user()))).collect()
     };
     let cases: [(&str, &[&'static str]); 11] = [
-        ("UPDATE {u}.audit_log SET actor = 'system:x' WHERE seq = 2", &["audit_row_was_forged"]),
+        (
+            "UPDATE {u}.audit_log SET actor = 'system:x' WHERE seq = 2",
+            &["audit_row_is_under_another_actor", "audit_row_was_forged"],
+        ),
         ("UPDATE {u}.audit_log SET user_id = NULL WHERE seq = 2", &["audit_row_was_forged"]),
         ("UPDATE {u}.audit_log SET before_state = NULL WHERE seq = 2", &["audit_row_was_forged"]),
         ("UPDATE {u}.audit_log SET request_id = '' WHERE seq = 1", &["audit_row_was_forged"]),

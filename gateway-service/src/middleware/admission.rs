@@ -76,7 +76,9 @@ impl Admission {
         let nowhere = Ranked { worth: Some(Priority::Read), number: None };
         let Some(path) = request.extensions().get::<MatchedPath>() else { return nowhere };
         let methods = self.0.routes.get(path.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let found = methods.iter().find(|(method, _)| method == request.method());
+        // What answers GET answers HEAD.
+        let asked = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        let found = methods.iter().find(|(method, _)| method == asked);
         found.map_or(nowhere, |(_, ranked)| *ranked)
     }
 
@@ -187,7 +189,9 @@ pub(crate) async fn admit(
     };
     request.extensions_mut().insert(Admitted(Arc::clone(&seat)));
     let response = next.run(request).await;
-    seat.leave(seat.route.filter(|_| tells_of_load(response.status())));
+    // An answer that was kept took no work, and would be what the work is compared with.
+    let is_new = !response.headers().contains_key("idempotent-replayed");
+    seat.leave(seat.route.filter(|_| is_new && tells_of_load(response.status())));
     response
 }
 

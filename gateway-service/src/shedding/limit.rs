@@ -26,7 +26,7 @@ pub(crate) struct Limit {
     samples_min: usize,
     current: f64,
     window_began: Instant,
-    paces: Vec<f64>,
+    paces: Vec<(usize, f64)>,
     /// Most requests that were in at once.
     peak: usize,
 }
@@ -62,10 +62,10 @@ impl Limit {
         self.peak = self.peak.max(in_flight);
     }
 
-    /// A request was answered at this pace.
-    pub(crate) fn observe(&mut self, pace: f64, now: Instant) {
+    /// A request for this route was answered at this pace.
+    pub(crate) fn observe(&mut self, route: usize, pace: f64, now: Instant) {
         if self.paces.len() < SAMPLES_MAX {
-            self.paces.push(pace);
+            self.paces.push((route, pace));
         }
         let is_over = now.saturating_duration_since(self.window_began) >= self.window;
         if is_over && self.paces.len() >= self.samples_min {
@@ -77,7 +77,7 @@ impl Limit {
     }
 
     fn adjust(&mut self) {
-        let pace = median(&mut self.paces);
+        let pace = median_of_routes(&mut self.paces);
         let peak = whole(self.peak);
         // Also under load a few may be slow; with fewer in than the least limit it is not the load.
         if pace < 1.0 && peak > self.min {
@@ -90,6 +90,17 @@ impl Limit {
         }
         self.current = self.current.clamp(self.min, self.max);
     }
+}
+
+/// Each route has one voice, however often it is asked for: one that is slow by nature, or whose
+/// service is, does not speak for all.
+fn median_of_routes(paces: &mut [(usize, f64)]) -> f64 {
+    paces.sort_unstable_by_key(|(route, _)| *route);
+    let routes = paces.chunk_by(|(one, _), (other, _)| one == other);
+    let own = |route: &[(usize, f64)]| {
+        median(&mut route.iter().map(|(_, pace)| *pace).collect::<Vec<_>>())
+    };
+    median(&mut routes.map(own).collect::<Vec<_>>())
 }
 
 /// The one in the middle; the order is lost.
@@ -135,7 +146,7 @@ mod tests {
                 // Twice the usual time is still good.
                 let slowness = (whole(in_flight) / whole(CAPACITY)).max(1.0);
                 self.now += step;
-                self.limit.observe((2.0 / slowness).clamp(0.5, 1.0), self.now);
+                self.limit.observe(0, (2.0 / slowness).clamp(0.5, 1.0), self.now);
             }
             in_flight
         }
@@ -175,7 +186,7 @@ mod tests {
         simulation.limit.saw(SheddingConfig::default().min_limit);
         for _ in 0..1_000 {
             simulation.now += Duration::from_millis(20);
-            simulation.limit.observe(0.5, simulation.now);
+            simulation.limit.observe(0, 0.5, simulation.now);
         }
         assert_eq!(simulation.limit.current(), 512);
     }

@@ -85,7 +85,7 @@ impl Shedder {
         if let Some(pace) = self.paces.get_mut(route) {
             let pace = pace.of(took, now, &self.config);
             self.limit.saw(self.in_flight);
-            self.limit.observe(pace, now);
+            self.limit.observe(route, pace, now);
         }
     }
 

@@ -29,8 +29,9 @@ impl Pace {
     /// The pace of a request that took so long: 1 if it was as fast as it should be, less if it was
     /// slower, [`SLOWEST`] at least.
     pub(super) fn of(&mut self, took: Duration, now: Instant, config: &SheddingConfig) -> f64 {
-        if now.saturating_duration_since(self.began) >= config.baseline() {
-            self.least_before = self.least.take();
+        let age = now.saturating_duration_since(self.began);
+        if age >= config.baseline() {
+            self.least_before = self.least.take().filter(|_| age < config.baseline() * 2);
             self.began = now;
         }
         let least = self.least.map_or(took, |least| least.min(took));
@@ -82,5 +83,6 @@ mod tests {
         let at = |seconds| begin + Duration::from_secs(seconds);
         assert!(pace(&mut route, 100, at(10), 0) < 1.0, "still compared with the span before");
         assert!((pace(&mut route, 100, at(20), 0) - 1.0).abs() < 1e-9);
+        assert!((pace(&mut route, 1_000, at(60), 0) - 1.0).abs() < 1e-9, "nobody asked meanwhile");
     }
 }

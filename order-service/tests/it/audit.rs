@@ -10,8 +10,8 @@ use uuid::Uuid;
 /// Orders, attempts and refunds fit together.
 pub(crate) async fn of_orders(pool: &Pool) {
     for (what, query) in ODD {
-        let odd: i64 = sqlx::query_scalar(query).fetch_one(pool).await.unwrap();
-        assert_eq!(odd, 0, "{what}");
+        let odd = sqlx::query_scalar::<_, i64>(query).fetch_one(pool).await;
+        assert!(matches!(odd, Ok(0)), "{what}: {odd:?}");
     }
     let steps: Vec<(Option<String>, String)> =
         sqlx::query_as("SELECT DISTINCT from_status, to_status FROM order_history")
@@ -81,9 +81,9 @@ const ODD: [(&str, &str); 16] = [
     (
         "steps of orders without one row in the audit log each",
         "SELECT COUNT(*) FROM order_history h JOIN orders o ON o.id = h.order_id WHERE 1 <> \
-         (SELECT COUNT(*) FROM audit_log a WHERE a.user_id = o.user_id \
-         AND a.object = CONCAT('order:', LOWER(INSERT(INSERT(INSERT(INSERT(HEX(o.id), \
-         9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-'))) \
+         (SELECT COUNT(*) FROM audit_log a FORCE INDEX (audit_log_chain) WHERE a.user_id = o.user_id \
+         AND a.object = CONVERT(CONCAT('order:', LOWER(INSERT(INSERT(INSERT(INSERT(HEX(o.id), \
+         9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-'))) USING ascii) COLLATE ascii_bin \
          AND JSON_EXTRACT(a.after_state, '$.version') = h.version \
          AND a.action NOT LIKE 'order.refund\\_%')",
     ),

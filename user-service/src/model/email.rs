@@ -8,6 +8,7 @@
 use std::fmt;
 
 use chassis::text::comparison_form;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::confusable::{is_deceptive, is_single_script, passes_for_latin};
 
@@ -65,10 +66,12 @@ impl Email {
     }
 
     /// The address to write to: the local part as it was given, because only the owner's provider knows
-    /// which letters are the same there, and the domain in ASCII.
+    /// which letters are the same there, and the domain in ASCII. How letters were typed, such as
+    /// full-width ones, is no part of what was given.
     pub fn mailbox(&self) -> String {
+        let given: String = self.given.nfkc().collect();
         let domain = self.normalized.split_once('@').map_or("", |(_, domain)| domain);
-        match self.given.split_once('@') {
+        match given.split_once('@') {
             Some((local, _)) => format!("{local}@{domain}"),
             None => self.normalized.clone(),
         }
@@ -162,6 +165,7 @@ mod tests {
             ("Alice@Example.com", "Alice@example.com"),
             ("Straße@ｅｘａｍｐｌｅ.com", "Straße@example.com"),
             ("alice＠example.com", "alice@example.com"),
+            ("ａｌｉｃｅ@example.com", "alice@example.com"),
         ] {
             assert_eq!(Email::parse(given).unwrap().mailbox(), mailbox);
         }

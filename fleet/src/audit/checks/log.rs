@@ -37,7 +37,9 @@ const DESCRIBED: &[Described] = &[
         schema: "user",
         tables: "{user}.users o",
         object: "'user:', {uuid:o.id}",
-        changed_at: "o.updated_at",
+        // Its column is as easily changed as its rows are removed; its id is in other schemas too.
+        changed_at: "GREATEST(o.updated_at, COALESCE(TIMESTAMPADD(SECOND, \
+                     CONV(LEFT(HEX(o.id), 12), 16, 10) DIV 1000, '1970-01-01'), o.updated_at))",
         members: &[
             ("version", "o.version"),
             ("status", "o.status"),
@@ -81,7 +83,8 @@ const DESCRIBED: &[Described] = &[
         schema: "payment",
         tables: "{payment}.payments o LEFT JOIN {payment}.refunds r ON r.payment_id = o.id",
         object: "'payment:', {uuid:o.id}",
-        changed_at: "o.updated_at",
+        changed_at: "GREATEST(o.updated_at, COALESCE(TIMESTAMPADD(SECOND, \
+                     CONV(LEFT(HEX(o.id), 12), 16, 10) DIV 1000, '1970-01-01'), o.updated_at))",
         members: &[
             ("version", "o.version"),
             ("status", "o.status"),
@@ -171,7 +174,11 @@ const QUESTIONS: &[Question] = &[
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let described = DESCRIBED.iter().map(|one| one.name);
     let asked = QUESTIONS.iter().map(|one| one.name);
-    described.chain(asked).chain(["audit_chain_has_a_gap", "audit_chain_is_torn"])
+    described.chain(asked).chain([
+        "audit_chain_has_a_gap",
+        "audit_chain_is_torn",
+        "audit_row_is_under_another_actor",
+    ])
 }
 
 pub(super) async fn check(snapshot: &mut Snapshot, report: &mut Report) -> Result<()> {
@@ -181,6 +188,7 @@ pub(super) async fn check(snapshot: &mut Snapshot, report: &mut Report) -> Resul
             continue;
         }
         chains(schema, snapshot, report).await?;
+        actors(schema, snapshot, report).await?;
         seals::check(schema, snapshot, report).await?;
         let dated = snapshot.has_column(schema, "_sqlx_migrations", "installed_on").await?;
         let since = since(schema, snapshot.audit_since(), dated);
@@ -213,6 +221,17 @@ async fn chains(schema: &str, snapshot: &mut Snapshot, report: &mut Report) -> R
     snapshot.ask_dynamic((INVARIANT, "audit_chain_is_torn"), &torn, report).await
 }
 
+/// The id of who did it, by which rows are found, is the one that the sealed actor names.
+async fn actors(schema: &str, snapshot: &mut Snapshot, report: &mut Report) -> Result<()> {
+    let moved = format!(
+        "SELECT a.object AS subject, CONCAT('row ', a.seq, ' is found under another actor') AS \
+         detail FROM {{{schema}}}.audit_log a WHERE NOT a.actor_id <=> \
+         IF(a.actor LIKE 'user:%' OR a.actor LIKE 'admin:%', \
+         UNHEX(REPLACE(SUBSTRING_INDEX(a.actor, ':', -1), '-', '')), NULL)"
+    );
+    snapshot.ask_dynamic((INVARIANT, "audit_row_is_under_another_actor"), &moved, report).await
+}
+
 impl Described {
     /// The last row that has a state: some tell of what is none.
     fn question(&self) -> String {
@@ -234,7 +253,8 @@ impl Described {
              ON l.object = {{object:{object}}} LEFT JOIN {{{schema}}}.audit_log a \
              ON a.object = l.object AND a.seq = l.seq \
              WHERE (a.id IS NULL AND {{since:{changed_at}}}) \
-             OR (a.id IS NOT NULL AND ({differs}))",
+             OR (a.id IS NOT NULL AND ({{since:{changed_at}}} OR {{since:a.occurred_at}}) \
+             AND ({differs}))",
             is = is.join(", "),
             says = says.join(", "),
             differs = differs.join(" OR "),

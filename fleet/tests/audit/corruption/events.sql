@@ -60,7 +60,7 @@ UPDATE {u}.users SET locale = 'zh-CN' WHERE id = {id};
 
 -- ! I16 dead_letters_are_not_the_planted_ones order.paid:{order:1}:2
 INSERT INTO {n}.dead_letters VALUES (x'01', UNHEX(SHA2('x', 256)), 'order.paid:{order:1}:2',
-    'order.paid', 'rejected', '', 'OPEN', UTC_TIMESTAMP(6), NULL, NULL);
+    'order.paid', 'rejected', '', 'OPEN', UTC_TIMESTAMP(6), NULL, NULL, NULL);
 
 -- ! I17 two_live_refresh_tokens {session:0}
 INSERT INTO {a}.refresh_tokens (digest, session_id, state, issued_at)

@@ -20,6 +20,9 @@ UPDATE {u}.users SET status = 'DISABLED' WHERE id = {#user:1};
 -- ! I21 user_is_not_as_its_last_audit_row_says user:{user:1}
 INSERT INTO {u}.user_roles (user_id, role) VALUES ({#user:1}, 'admin');
 
+-- ! I21 audit_row_is_under_another_actor user:{user:1}
+UPDATE {u}.audit_log SET actor_id = {#user:0} WHERE object = 'user:{user:1}';
+
 -- ! I21 user_is_not_as_its_last_audit_row_says user:{user:0}
 DELETE FROM {u}.audit_log WHERE object = 'user:{user:0}';
 

@@ -127,11 +127,12 @@ impl<'f> Follower<'f> {
         }
         self.recalled = true;
         self.relearning = self.relearning.filter(|until| Instant::now() < *until);
+        let told = found.clone();
         if self.relearning.is_some() {
             found.extend(self.endpoints.borrow().iter().cloned());
         }
         let is_news = publish(self.service, self.endpoints, found);
-        self.save(is_news).await;
+        self.save(is_news, &told).await;
     }
 
     /// An answer without instances takes none away: there may be many reasons for it, and addresses
@@ -159,11 +160,11 @@ impl<'f> Follower<'f> {
         }
     }
 
-    async fn save(&mut self, is_news: bool) {
+    /// Saves what was told, without what is only kept: its age would begin anew.
+    async fn save(&mut self, is_news: bool, told: &[Endpoint]) {
         let is_due = |saved: Instant| is_news || saved.elapsed() >= SAVE_AGAIN;
         if let Some(cache) = self.cache.filter(|_| self.saved.is_none_or(is_due)) {
-            let endpoints = Arc::clone(&self.endpoints.borrow());
-            cache.save(self.service, &endpoints).await;
+            cache.save(self.service, told).await;
             self.saved = Some(Instant::now());
         }
     }
