@@ -31,15 +31,19 @@ struct Described {
     members: &'static [(&'static str, &'static str)],
 }
 
+/// When an object changed last, by its column, and not before it was made, by its id (UUIDv7): a column
+/// is as easily changed as rows are removed, and the id is in other schemas too.
+const CHANGED_OR_MADE: &str = "GREATEST(o.updated_at, COALESCE(IF(SUBSTR(HEX(o.id), 13, 1) = '7', \
+     TIMESTAMPADD(SECOND, CONV(LEFT(HEX(o.id), 12), 16, 10) DIV 1000, '1970-01-01'), NULL), \
+     o.updated_at))";
+
 const DESCRIBED: &[Described] = &[
     Described {
         name: "user_is_not_as_its_last_audit_row_says",
         schema: "user",
         tables: "{user}.users o",
         object: "'user:', {uuid:o.id}",
-        // Its column is as easily changed as its rows are removed; its id is in other schemas too.
-        changed_at: "GREATEST(o.updated_at, COALESCE(TIMESTAMPADD(SECOND, \
-                     CONV(LEFT(HEX(o.id), 12), 16, 10) DIV 1000, '1970-01-01'), o.updated_at))",
+        changed_at: CHANGED_OR_MADE,
         members: &[
             ("version", "o.version"),
             ("status", "o.status"),
@@ -83,8 +87,7 @@ const DESCRIBED: &[Described] = &[
         schema: "payment",
         tables: "{payment}.payments o LEFT JOIN {payment}.refunds r ON r.payment_id = o.id",
         object: "'payment:', {uuid:o.id}",
-        changed_at: "GREATEST(o.updated_at, COALESCE(TIMESTAMPADD(SECOND, \
-                     CONV(LEFT(HEX(o.id), 12), 16, 10) DIV 1000, '1970-01-01'), o.updated_at))",
+        changed_at: CHANGED_OR_MADE,
         members: &[
             ("version", "o.version"),
             ("status", "o.status"),
