@@ -13,7 +13,7 @@
 //! 8. [`proxy`]: links that misbehave on request;
 //! 9. [`audit`]: whether what a fleet has stored keeps its promises;
 //! 10. [`chaos`]: whether it keeps them while everything around it breaks;
-//! 11. [`bench`]: how fast it is, where that is a promise;
+//! 11. [`mod@bench`]: how fast it is, where that is a promise;
 //! 12. [`rolling`]: what it costs to replace every process under load;
 //! 13. [`dependencies`]: what the binaries are made of;
 //! 14. [`observability`]: what the services export;
