@@ -119,8 +119,6 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use axum::Router;
     use axum::extract::ConnectInfo;
     use axum::routing::get;
@@ -162,7 +160,8 @@ mod tests {
         }
     }
 
-    /// Sends `bytes` and reads until the server closes.
+    /// Sends `bytes` and reads until the server closes, which is waited for half as long as it may
+    /// take by default.
     async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
@@ -186,12 +185,10 @@ mod tests {
     #[tokio::test]
     async fn clients_that_do_not_finish_their_head_are_cut_off() {
         let server = start(hello(), hasty()).await;
-        let begun = Instant::now();
         for start in [&b""[..], b"PRI * HT", b"GET / HTTP/1.1\r\nhost:"] {
             let reply = exchange(server.address, start).await;
             assert!(!reply.contains("200"), "{reply}");
         }
-        assert!(begun.elapsed() < Duration::from_secs(4));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chassis::auth::Caller;
 use chassis::config::{ServerConfig, UpstreamConfig};
@@ -14,6 +14,7 @@ use chassis::grpc::{Channel, GrpcApp, retry_idempotent};
 use chassis::id::new_id;
 use chassis::testing::grpc::{Server, channel, serve};
 use chassis::testing::tokens::TestIssuer;
+use futures::FutureExt;
 use http::HeaderValue;
 use tokio::sync::{Semaphore, watch};
 use tonic::{Code, Request, Status};
@@ -53,9 +54,10 @@ async fn the_deadline_travels_and_shrinks_on_the_way() {
     }));
     let (channel, _server) = serve(front).await;
     let mut request = text("");
-    request.set_timeout(Duration::from_millis(900));
+    // Less than a call may take that has no deadline.
+    request.set_timeout(Duration::from_millis(2_000));
     let left: u64 = say(&channel, request).await.unwrap().parse().unwrap();
-    assert!((100..900).contains(&left), "{left} ms were left two hops away");
+    assert!(left < 2_000, "{left} ms were left two hops away");
 }
 
 #[tokio::test]
@@ -83,17 +85,16 @@ async fn a_call_from_a_spent_context_is_not_sent() {
     assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_caller_stops_waiting_for_a_stalled_peer() {
     // Accepts connections, by the kernel's queue, and never says a word.
     let stalled = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = stalled.local_addr().unwrap().port();
     let config = UpstreamConfig { timeout_ms: 200, ..UpstreamConfig::default() };
     let channel = channel(&[Endpoint::new("127.0.0.1", port)], &config);
-    let started = Instant::now();
-    let status = say(&channel, text("")).await.unwrap_err();
+    let answer = tokio::time::timeout(config.timeout(), say(&channel, text(""))).await;
+    let status = answer.expect("no longer than it may take").unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
-    assert!(started.elapsed() < Duration::from_millis(1500));
 }
 
 #[tokio::test]
@@ -241,10 +242,9 @@ async fn a_slow_service_holds_so_many_calls_and_no_more() {
 #[tokio::test]
 async fn without_a_known_endpoint_a_call_fails_at_once() {
     let channel = channel(&[], &UpstreamConfig::default());
-    let started = Instant::now();
-    let status = say(&channel, text("")).await.unwrap_err();
+    let answer = say(&channel, text("")).now_or_never();
+    let status = answer.expect("there is nothing to wait for").unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    assert!(started.elapsed() < Duration::from_millis(500));
 }
 
 #[tokio::test]

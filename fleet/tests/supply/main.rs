@@ -1,4 +1,5 @@
-//! What is shipped and what it is made of: A137 and A138 of the catalogue of attacks.
+//! What is shipped and what it is made of: A137 and A138 of the catalogue of attacks, and of A115 what
+//! the sources show.
 //!
 //! These rows look at files and at the crates that cargo builds, so they need no fleet and run with
 //! every `cargo test`. `docs/SECURITY.md` lists them with the others.
@@ -17,6 +18,7 @@ mod kubernetes;
 mod licence;
 mod manifests;
 mod policy;
+mod secrets;
 mod workflows;
 mod yaml;
 

@@ -2,13 +2,13 @@
 //! it. What that work takes in time is measured by `ehub bench logins`.
 
 use anyhow::{Context, Result, ensure};
+use fleet::harness::Api;
 use fleet::harness::api::new_email;
-use fleet::harness::{Api, Reply};
 use fleet::{Fleet, FleetOptions};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::try_login;
-use crate::support::problem::refused;
+use crate::support::problem::{refused, without_trace};
 use crate::support::stage::{PASSWORD, Stage};
 use crate::support::text;
 
@@ -64,11 +64,4 @@ async fn work(fleet: &mut Fleet) -> Result<u64> {
     let line = metrics.lines().find(|line| line.starts_with(WORK)).context("no such metric")?;
     let value = line.rsplit(' ').next().unwrap_or_default();
     value.parse().with_context(|| format!("{line} is no count"))
-}
-
-fn without_trace(reply: &Reply) -> Value {
-    let mut body = reply.body.clone();
-    body["trace_id"] = Value::Null;
-    let header = |name| reply.header(name).map(str::to_owned);
-    json!({"body": body, "challenge": header("www-authenticate"), "length": header("content-length")})
 }

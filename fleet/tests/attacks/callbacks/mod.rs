@@ -5,17 +5,15 @@ pub(crate) mod provider;
 mod repeated;
 mod signatures;
 
-use std::time::Duration;
-
 use crate::support::run::{Row, row};
 
 use self::content::{
     a110_other_terms_than_ours, a111_unknown_payments_and_types, a112_news_that_come_too_late,
 };
-use self::repeated::{a108_callbacks_sent_again, a115_time_of_refusals};
+use self::repeated::a108_callbacks_sent_again;
 use self::signatures::{
     a104_no_signature, a105_other_keys_and_bodies, a106_odd_times, a107_changed_times,
-    a109_many_values, a113_tokens_instead_of_signatures,
+    a109_many_values, a113_tokens_instead_of_signatures, a115_what_a_refusal_tells,
 };
 
 /// The rows of this section.
@@ -31,6 +29,6 @@ pub(crate) fn rows() -> Vec<Row> {
         row!(a111_unknown_payments_and_types),
         row!(a112_news_that_come_too_late),
         row!(a113_tokens_instead_of_signatures),
-        row!(a115_time_of_refusals).alone().within(Duration::from_mins(5)),
+        row!(a115_what_a_refusal_tells),
     ]
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::provider::{
     HEADER, KEY, Notice, hmac_of, now, rulings, send, send_with, signed_at, tag,
 };
-use crate::support::problem::{refused, refused_silently};
+use crate::support::problem::{refused, refused_silently, without_trace};
 use crate::support::stage::{Stage, User};
 use crate::support::{order, read, text};
 
@@ -222,4 +222,28 @@ pub(super) async fn a113_tokens_instead_of_signatures(stage: &Stage) -> Result<(
     let reply = stage.visitor()?.with_token(signed_at(now(), &body)).get("/api/v1/orders").await?;
     refused(&reply, 401, "TOKEN_INVALID")?;
     waiting.is_untouched(stage).await
+}
+
+/// Whoever guesses digit by digit is told the same however many are right. That this takes the same
+/// work is read in the sources: `fleet/tests/supply/secrets.rs`.
+pub(super) async fn a115_what_a_refusal_tells(stage: &Stage) -> Result<()> {
+    let waiting = Waiting::new(stage).await?;
+    let body = waiting.notice.body();
+    let time = now().to_string();
+    let good = tag(KEY, &time, body.as_bytes());
+    let mut answer = None;
+    for right in 0..good.len() {
+        let wrong: String = good[right..].chars().map(other_digit).collect();
+        let header = format!("t={time},v1={}{wrong}", &good[..right]);
+        let reply = send_with(stage, &body, &[&header]).await?;
+        refused_silently(&reply, 401, "SIGNATURE_INVALID", &[&good])?;
+        let told = without_trace(&reply);
+        let first = answer.get_or_insert_with(|| told.clone());
+        ensure!(*first == told, "{told} with {right} digits right, {first} with none");
+    }
+    waiting.is_untouched(stage).await
+}
+
+fn other_digit(digit: char) -> char {
+    if digit == '0' { '1' } else { '0' }
 }

@@ -1,11 +1,10 @@
-//! How fast a revocation reaches every gateway, and what it outlives.
-
-use std::time::{Duration, Instant};
+//! When a revocation has reached every gateway, and what it outlives.
 
 use anyhow::{Context, Result, ensure};
 use fleet::harness::api::new_email;
 use fleet::middleware::Part;
 use fleet::{Fleet, FleetOptions};
+use tokio::time::Instant;
 
 use super::{PATH, login, logout, until_refused};
 use crate::support::stage::{PASSWORD, Stage};
@@ -19,16 +18,14 @@ pub(crate) async fn revocations_reach_every_gateway_without_redis(_: &Stage) -> 
     let visitor = fleet.http()?;
     let email = new_email();
     visitor.register(&email, PASSWORD, "Customer").await?.require(201)?;
-    for round in 0..3 {
+    for _ in 0..3 {
         let pair = login(&visitor, &email).await?;
         let [one, other] = [0, 1].map(|at| visitor.at(&gateways[at]).with_token(&pair.access));
         for api in [&one, &other] {
             api.get(PATH).await?.require(200)?;
         }
         logout(&one).await?.require(204)?;
-        let since = Instant::now();
-        let took = until_refused(&other, "TOKEN_REVOKED", since, Duration::from_secs(5)).await?;
-        println!("without Redis, round {round}: refused by the other gateway after {took:?}");
+        until_refused(&other, "TOKEN_REVOKED", Instant::now()).await?;
     }
     fleet.finish().await
 }
@@ -42,7 +39,7 @@ pub(crate) async fn revocations_outlive_redis_and_restarts(_: &Stage) -> Result<
     let (ended, good) = (login(&visitor, &email).await?, login(&visitor, &email).await?);
     let [ended, good] = [ended, good].map(|pair| visitor.with_token(pair.access));
     logout(&ended).await?.require(204)?;
-    until_refused(&ended, "TOKEN_REVOKED", Instant::now(), Duration::from_secs(5)).await?;
+    until_refused(&ended, "TOKEN_REVOKED", Instant::now()).await?;
     let both = async |what: &str| -> Result<()> {
         ensure!(ended.get(PATH).await?.code() == "TOKEN_REVOKED", "{what}: the ended one");
         good.get(PATH).await?.require(200).context(what.to_owned())?;

@@ -15,11 +15,27 @@ use anyhow::{Context, Result};
 use fleet::harness::{Api, Reply};
 use serde_json::{Value, json};
 
+use self::stage::Stage;
+
 /// How long a row waits for what happens after an event.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The product that most rows order; see `fleet::seed`.
 pub(crate) const TEA: &str = fleet::seed::DEMO_SKU;
+
+/// The sum of those series of a process, named by its service and number, whose lines are meant.
+pub(crate) async fn counted(
+    stage: &Stage,
+    (service, replica): (&str, usize),
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<u64> {
+    let url = stage.fleet.lock().await.internal_url(service, replica)?;
+    let metrics = fleet::http::client().build()?.get(format!("{url}/metrics")).send().await?;
+    let metrics = metrics.text().await?;
+    let lines = metrics.lines().filter(|line| is_meant(line));
+    let counts = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+    Ok(counts.sum())
+}
 
 /// A member that must be text.
 pub(crate) fn text(body: &Value, member: &str) -> Result<String> {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use fleet::harness::Reply;
 use proto::errors::find;
+use serde_json::{Value, json};
 
 /// Checks that an answer is the problem document of this status and code: known to the catalogue,
 /// traceable, and nothing else.
@@ -40,4 +41,12 @@ pub(crate) fn refused_silently(
         ensure!(!said.contains(secret), "{}: the answer repeats a secret", reply.request);
     }
     Ok(())
+}
+
+/// All that a refusal tells, but for its trace.
+pub(crate) fn without_trace(reply: &Reply) -> Value {
+    let mut body = reply.body.clone();
+    body["trace_id"] = Value::Null;
+    let header = |name| reply.header(name).map(str::to_owned);
+    json!({"body": body, "challenge": header("www-authenticate"), "length": header("content-length")})
 }

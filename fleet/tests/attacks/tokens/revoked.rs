@@ -1,21 +1,16 @@
 //! Tokens in time whose user, session or key is not what it was: A018 to A020.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result, ensure};
+use fleet::harness::Api;
 use fleet::harness::api::new_email;
 use fleet::{Fleet, FleetOptions};
 use serde_json::json;
+use tokio::time::Instant;
 
-use crate::sessions::{PATH, Pair, customer, login, logout, refresh, until_refused};
+use crate::sessions::{PATH, Pair, customer, login, logout, refresh, until_refused_by_all};
 use crate::support::problem::refused;
 use crate::support::stage::{GATEWAYS, PASSWORD, Stage};
-use crate::support::{PATIENCE, own_id};
-
-/// From the answer that something ended until every gateway knows, whatever happens.
-const BOUND: Duration = Duration::from_secs(5);
-/// The same at the other gateway, by push.
-const PUSHED: Duration = Duration::from_secs(1);
+use crate::support::{PATIENCE, counted, own_id};
 
 /// The token of an account that an administrator disabled is refused within five seconds everywhere.
 pub(crate) async fn a018_disabled_account(stage: &Stage) -> Result<()> {
@@ -25,11 +20,7 @@ pub(crate) async fn a018_disabled_account(stage: &Stage) -> Result<()> {
     let admin = stage.admin().await?;
     admin.put(&path, &json!({"status": "DISABLED"})).await?.require(200)?;
     let since = Instant::now();
-    for gateway in 0..GATEWAYS {
-        let api = own.at(stage.gateway(gateway));
-        let took = until_refused(&api, "ACCOUNT_DISABLED", since, BOUND).await?;
-        println!("a disabled account is refused by gateway {gateway} after {took:?}");
-    }
+    until_refused_by_all(&everywhere(stage, &own), "ACCOUNT_DISABLED", since).await?;
     refused(&refresh(&visitor, &pair.refresh).await?, 401, "REFRESH_INVALID")?;
     admin.put(&path, &json!({"status": "ACTIVE"})).await?.require(200)?;
     fleet::wait::until("the account being enabled", PATIENCE, || async {
@@ -38,29 +29,29 @@ pub(crate) async fn a018_disabled_account(stage: &Stage) -> Result<()> {
     .await
 }
 
-/// A token is refused after the logout, at the other gateway within a second; and after a change of
+/// A token is refused after the logout, of which the other gateway is told; and after a change of
 /// the password in another session. The session of the change goes on.
 pub(crate) async fn a019_after_logout_and_password_change(stage: &Stage) -> Result<()> {
     let (visitor, email, out) = customer(stage).await?;
     let [here, there] =
         [0, 1].map(|gateway| visitor.at(stage.gateway(gateway)).with_token(&out.access));
     there.get(PATH).await?.require(200)?;
+    let heard = bells(stage, 1).await?;
     logout(&here).await?.require(204)?;
-    let since = Instant::now();
-    let took = until_refused(&there, "TOKEN_REVOKED", since, PUSHED).await?;
-    println!("a logout is known to the other gateway after {took:?}");
-    until_refused(&here, "TOKEN_REVOKED", since, BOUND).await?;
+    until_refused_by_all(&[here, there], "TOKEN_REVOKED", Instant::now()).await?;
+    fleet::wait::until("the other gateway being told", PATIENCE, || async {
+        Ok((bells(stage, 1).await? > heard).then_some(()))
+    })
+    .await?;
 
     let (old, own) = (login(&visitor, &email).await?, login(&visitor, &email).await?);
     let body = json!({"current_password": PASSWORD, "new_password": "another-long-password"});
     let own_api = visitor.with_token(&own.access);
     own_api.put("/api/v1/users/me/password", &body).await?.require(204)?;
-    let since = Instant::now();
-    for gateway in 0..GATEWAYS {
-        let api = visitor.at(stage.gateway(gateway)).with_token(&old.access);
-        let took = until_refused(&api, "TOKEN_REVOKED", since, BOUND).await?;
-        println!("a changed password is known to gateway {gateway} after {took:?}");
-        own_api.at(stage.gateway(gateway)).get(PATH).await?.require(200)?;
+    let old = everywhere(stage, &visitor.with_token(&old.access));
+    until_refused_by_all(&old, "TOKEN_REVOKED", Instant::now()).await?;
+    for api in everywhere(stage, &own_api) {
+        api.get(PATH).await?.require(200)?;
     }
     refresh(&visitor, &own.refresh).await?.require(200).map(|_| ())
 }
@@ -77,10 +68,10 @@ pub(crate) async fn a020_retired_key(_: &Stage) -> Result<()> {
     let items = keys["items"].as_array().context("no keys")?;
     ensure!(items.len() == 1 && items[0]["state"] == "SIGNING", "{keys}");
     let since = Instant::now();
-    for gateway in fleet.gateway_urls() {
-        let api = visitor.at(gateway).with_token(&old.access);
-        until_refused(&api, "TOKEN_INVALID", since, BOUND).await?;
-    }
+    let old_api = visitor.with_token(&old.access);
+    let everywhere: Vec<Api> =
+        fleet.gateway_urls().into_iter().map(|url| old_api.at(url)).collect();
+    until_refused_by_all(&everywhere, "TOKEN_INVALID", since).await?;
     let next = Pair::of(&refresh(&visitor, &old.refresh).await?.require(200)?)?;
     for gateway in fleet.gateway_urls() {
         // Services learn of the new key when they see it first.
@@ -91,4 +82,17 @@ pub(crate) async fn a020_retired_key(_: &Stage) -> Result<()> {
         .await?;
     }
     fleet.finish().await
+}
+
+/// The same client at each gateway.
+fn everywhere(stage: &Stage, api: &Api) -> Vec<Api> {
+    (0..GATEWAYS).map(|gateway| api.at(stage.gateway(gateway))).collect()
+}
+
+/// How often a gateway has asked for revocations because it was told that there are some.
+async fn bells(stage: &Stage, gateway: usize) -> Result<u64> {
+    counted(stage, ("gateway-service", gateway), |line| {
+        line.starts_with("eh_revocation_reads_total{") && line.contains("cause=\"bell\"")
+    })
+    .await
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{Forged, PATH, all_refused, is_accepted};
+use crate::support::counted;
 use crate::support::problem::refused_silently;
 use crate::support::stage::{GATEWAYS, Stage};
 
@@ -113,14 +114,10 @@ pub(super) async fn a009_odd_key_ids(stage: &Stage) -> Result<()> {
 
 /// How often auth-service was asked for its keys.
 async fn key_fetches(stage: &Stage) -> Result<u64> {
-    let url = stage.fleet.lock().await.internal_url("auth-service", 0)?;
-    let metrics = fleet::http::client().build()?.get(format!("{url}/metrics")).send().await?;
-    let metrics = metrics.text().await?;
-    let counts = metrics.lines().filter(|line| {
+    counted(stage, ("auth-service", 0), |line| {
         line.starts_with("rpc_server_duration_seconds_count") && line.contains("\"GetJwks\"")
-    });
-    let counts = counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
-    Ok(counts.sum())
+    })
+    .await
 }
 
 pub(super) async fn a010_critical_extensions(stage: &Stage) -> Result<()> {
