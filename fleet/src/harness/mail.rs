@@ -55,12 +55,15 @@ impl Mailbox {
 
     /// The messages to an address, oldest first.
     pub fn mails_to(&self, address: &str) -> Result<Vec<Mail>> {
-        let to = format!("To: <{address}>");
+        // With or without brackets: both are an address (RFC 5322).
+        let names = |line: &str| {
+            line.strip_prefix("To: ").is_some_and(|to| to.trim_matches(['<', '>']) == address)
+        };
         let mut found = Vec::new();
         for path in self.files()? {
             // The oldest may be removed meanwhile.
             let Ok(text) = std::fs::read_to_string(&path) else { continue };
-            if text.lines().any(|line| line == to) {
+            if text.lines().any(names) {
                 found.push((path, Mail { text }));
             }
         }
@@ -99,10 +102,10 @@ mod tests {
         let folder = state.join("mail");
         std::fs::create_dir_all(&folder).unwrap();
         let text = |to: &str, token: &str| {
-            format!("To: <{to}>\r\n\r\nOpen:\r\nhttps://x.example/#token={token}\r\n")
+            format!("To: {to}\r\n\r\nOpen:\r\nhttps://x.example/#token={token}\r\n")
         };
         std::fs::write(folder.join("2.eml"), text("a@x.example", "two")).unwrap();
-        std::fs::write(folder.join("1.eml"), text("a@x.example", "one")).unwrap();
+        std::fs::write(folder.join("1.eml"), text("<a@x.example>", "one")).unwrap();
         std::fs::write(folder.join("3.eml"), text("b@x.example", "three")).unwrap();
         std::fs::write(folder.join(".4"), text("a@x.example", "unfinished")).unwrap();
         let mails = mailbox.mails_to("a@x.example").unwrap();

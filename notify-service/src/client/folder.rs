@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use lettre::message::header::ContentTransferEncoding;
 use tokio::fs::{self, OpenOptions};
 use tokio::io::AsyncWriteExt as _;
 
-use super::mime::{self, Encoding, Sender};
+use super::mime::{self, Message, Sender};
 use super::{MailError, Mailer};
 use crate::model::{Letter, MailId};
 
@@ -29,13 +30,12 @@ impl FolderMailer {
         Self { folder: folder.into(), files_max, sender }
     }
 
-    async fn write(&self, letter: &Letter) -> io::Result<()> {
+    async fn write(&self, id: MailId, message: &Message) -> io::Result<()> {
         fs::create_dir_all(&self.folder).await?;
         self.make_room().await?;
-        let text = mime::write(letter, &self.sender, Encoding::EightBit);
-        let unfinished = self.folder.join(format!(".{}", letter.id));
-        write_private(&unfinished, text.as_bytes()).await?;
-        fs::rename(unfinished, self.folder.join(format!("{}{ENDING}", letter.id))).await
+        let unfinished = self.folder.join(format!(".{id}"));
+        write_private(&unfinished, &message.bytes).await?;
+        fs::rename(unfinished, self.folder.join(format!("{id}{ENDING}"))).await
     }
 
     /// Removes the oldest messages: their names begin with the time. Other files are not touched, and
@@ -75,7 +75,9 @@ async fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[async_trait]
 impl Mailer for FolderMailer {
     async fn send(&self, letter: &Letter) -> Result<(), MailError> {
-        self.write(letter).await.map_err(MailError::unavailable)
+        // As it is, for people who open the file.
+        let message = mime::write(letter, &self.sender, ContentTransferEncoding::EightBit)?;
+        self.write(letter.id, &message).await.map_err(MailError::unavailable)
     }
 }
 

@@ -1,14 +1,17 @@
-//! Messages in the form of RFC 5322, plain text in UTF-8.
+//! Messages in the form of RFC 5322, plain text in UTF-8, written by lettre.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use lettre::Address;
+use lettre::address::AddressError;
+use lettre::message::header::{
+    self, ContentTransferEncoding, ContentType, HeaderName, HeaderValue, Headers,
+};
+use lettre::message::{Body, Mailbox, Mailboxes};
 
+use super::MailError;
 use crate::model::Letter;
 
-/// Longest line of a base64 body (RFC 2045).
-const LINE_MAX: usize = 76;
-/// Bytes of text in one encoded word of a header, so that its line stays short (RFC 2047).
-const WORD_BYTES_MAX: usize = 42;
+/// "Mailbox name not allowed": what a server answers who does not know such addresses.
+pub(super) const ADDRESS_NOT_ALLOWED: u16 = 553;
 
 /// Who sends.
 #[derive(Debug, Clone)]
@@ -20,76 +23,67 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// The address as messages and sessions have it, if it can be one.
+    pub fn parsed(&self) -> Result<Address, AddressError> {
+        self.address.parse()
+    }
+
     /// The domain of the address, which makes identities of messages unique.
     pub(super) fn domain(&self) -> &str {
         self.address.rsplit_once('@').map_or("localhost", |(_, domain)| domain)
     }
-}
 
-/// How the text is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
-    /// As it is, for people who open the file.
-    EightBit,
-    /// In base64, which every server passes on as it is.
-    Base64,
-}
-
-/// Writes a message, with the line ends of RFC 5322.
-pub(super) fn write(letter: &Letter, sender: &Sender, encoding: Encoding) -> String {
-    let (encoding_name, body) = match encoding {
-        Encoding::EightBit => ("8bit", letter.text.replace('\n', "\r\n")),
-        Encoding::Base64 => ("base64", wrapped(&STANDARD.encode(&letter.text))),
-    };
-    let headers = [
-        ("From", format!("{} <{}>", words(&sender.name), sender.address)),
-        ("To", format!("<{}>", letter.to)),
-        ("Subject", words(letter.subject)),
-        ("Date", letter.date.format("%a, %d %b %Y %H:%M:%S +0000").to_string()),
-        ("Message-ID", format!("<{}@{}>", letter.id, sender.domain())),
-        ("Auto-Submitted", "auto-generated".to_owned()),
-        ("MIME-Version", "1.0".to_owned()),
-        ("Content-Type", "text/plain; charset=utf-8".to_owned()),
-        ("Content-Transfer-Encoding", encoding_name.to_owned()),
-    ];
-    let lines = headers.map(|(name, value)| format!("{name}: {value}\r\n"));
-    format!("{}\r\n{body}", lines.concat())
-}
-
-/// A text for a header: as it is, or in encoded words.
-fn words(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || " '-.!".contains(c);
-    if text.chars().all(is_plain) {
-        return text.to_owned();
+    /// The name without what is not shown: lettre panics at a name of two lines.
+    fn shown_name(&self) -> Option<String> {
+        let name: String = self.name.chars().filter(|c| !c.is_control()).collect();
+        Some(name).filter(|name| !name.is_empty())
     }
-    let mut words = vec![String::new()];
-    for c in text.chars() {
-        let is_full = words.last().is_none_or(|word| word.len() + c.len_utf8() > WORD_BYTES_MAX);
-        if is_full {
-            words.push(String::new());
-        }
-        if let Some(word) = words.last_mut() {
-            word.push(c);
-        }
-    }
-    let encoded = words.iter().map(|word| format!("=?utf-8?B?{}?=", STANDARD.encode(word)));
-    encoded.collect::<Vec<_>>().join("\r\n ")
 }
 
-fn wrapped(encoded: &str) -> String {
-    let mut lines = String::new();
-    for (at, c) in encoded.chars().enumerate() {
-        if at > 0 && at % LINE_MAX == 0 {
-            lines.push_str("\r\n");
-        }
-        lines.push(c);
-    }
-    lines.push_str("\r\n");
-    lines
+/// A message as it is handed on.
+pub(super) struct Message {
+    /// Whose it is.
+    pub(super) from: Address,
+    /// Whom it is for.
+    pub(super) to: Address,
+    /// Headers and body, with the line ends of RFC 5322.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Writes a message; a text that does not fit the encoding gets one that it fits. An address that no
+/// header can have is refused for good.
+pub(super) fn write(
+    letter: &Letter,
+    sender: &Sender,
+    encoding: ContentTransferEncoding,
+) -> Result<Message, MailError> {
+    let to: Address =
+        letter.to.parse().map_err(|_| MailError::Refused { code: ADDRESS_NOT_ALLOWED })?;
+    let from = sender.parsed().map_err(MailError::unavailable)?;
+    let body = Body::new_with_encoding(letter.text.clone(), encoding).unwrap_or_else(Body::new);
+    let mailboxes = |name, address: &Address| Mailboxes::from(Mailbox::new(name, address.clone()));
+    let auto_submitted = HeaderName::new_from_ascii_str("Auto-Submitted");
+    // Not by lettre's builder, which reads the headers that it has written to find the envelope: it
+    // writes names that it does not read.
+    let mut headers = Headers::new();
+    headers.set(header::From::from(mailboxes(sender.shown_name(), &from)));
+    headers.set(header::To::from(mailboxes(None, &to)));
+    headers.set(header::Subject::from(letter.subject.to_owned()));
+    headers.set(header::Date::new(letter.date.into()));
+    headers.set(header::MessageId::from(format!("<{}@{}>", letter.id, sender.domain())));
+    headers.insert_raw(HeaderValue::new(auto_submitted, "auto-generated".to_owned()));
+    headers.set(header::MIME_VERSION_1_0);
+    headers.set(ContentType::TEXT_PLAIN);
+    headers.set(body.encoding());
+    let mut bytes = format!("{headers}\r\n").into_bytes();
+    bytes.extend(body.into_vec());
+    Ok(Message { from, to, bytes })
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use chrono::DateTime;
 
     use super::*;
@@ -109,47 +103,83 @@ pub(super) mod tests {
         Sender { name: "Enterprise Hub".to_owned(), address: "no-reply@hub.example".to_owned() }
     }
 
+    fn written(letter: &Letter, sender: &Sender, encoding: ContentTransferEncoding) -> String {
+        String::from_utf8(write(letter, sender, encoding).unwrap().bytes).unwrap()
+    }
+
+    /// What the encoded words of a header say.
+    fn decoded(header: &str) -> String {
+        let words = header.split("=?utf-8?b?").skip(1).map(|word| {
+            let encoded = word.split_once("?=").unwrap().0;
+            String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
+        });
+        words.collect()
+    }
+
     #[test]
     fn a_message_has_its_headers_and_its_text() {
         let letter = letter("您好\nhttps://hub.example/#token=x\n");
-        let text = write(&letter, &sender(), Encoding::EightBit);
+        let text = written(&letter, &sender(), ContentTransferEncoding::EightBit);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert_eq!(body, "您好\r\nhttps://hub.example/#token=x\r\n");
         let id = format!("Message-ID: <{}@hub.example>", letter.id);
         for line in [
-            "From: Enterprise Hub <no-reply@hub.example>",
-            "To: <alice@example.com>",
+            "From: \"Enterprise Hub\" <no-reply@hub.example>",
+            "To: alice@example.com",
             "Date: Fri, 02 Jan 2026 03:04:05 +0000",
-            "Subject: =?utf-8?B?6K+356Gu6K6k5oKo55qE6YKu566x?=",
+            "Auto-Submitted: auto-generated",
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=utf-8",
+            "Content-Transfer-Encoding: 8bit",
             &id,
         ] {
-            assert!(head.lines().any(|found| found == line), "{line}: {head}");
+            assert!(head.split("\r\n").any(|found| found == line), "{line}: {head}");
         }
+        let subject = head.split("\r\n").find(|line| line.starts_with("Subject: ")).unwrap();
+        assert_eq!(decoded(subject), letter.subject);
     }
 
     #[test]
     fn a_body_in_base64_reads_back_and_its_lines_are_short() {
         let long = "长长的文字，".repeat(100);
-        let text = write(&letter(&long), &sender(), Encoding::Base64);
+        let text = written(&letter(&long), &sender(), ContentTransferEncoding::Base64);
         assert!(text.is_ascii());
-        assert!(text.split("\r\n").all(|line| line.len() <= 78 || line.starts_with("Subject")));
+        assert!(text.split("\r\n").all(|line| line.len() <= 78), "{text}");
         let (_, body) = text.split_once("\r\n\r\n").unwrap();
         let decoded = STANDARD.decode(body.replace("\r\n", "")).unwrap();
         assert_eq!(String::from_utf8(decoded).unwrap(), long);
     }
 
     #[test]
+    fn a_text_whose_lines_are_too_long_for_its_encoding_gets_another_one() {
+        let long = "长".repeat(1000);
+        let text = written(&letter(&long), &sender(), ContentTransferEncoding::EightBit);
+        assert!(text.contains("Content-Transfer-Encoding: base64\r\n"), "{text}");
+    }
+
+    #[test]
     fn a_long_header_is_folded_between_characters() {
-        let folded = words(&"名".repeat(50));
-        let parts: String = folded
-            .split("\r\n ")
-            .map(|word| {
-                assert!(word.len() <= 75, "{word}");
-                let encoded = word.strip_prefix("=?utf-8?B?").unwrap().strip_suffix("?=").unwrap();
-                String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
-            })
-            .collect();
-        assert_eq!(parts, "名".repeat(50));
-        assert!(words("Hub\r\nBcc: eve@example.com").starts_with("=?utf-8?B?"), "no second header");
+        let sender = Sender { name: "名".repeat(50), ..sender() };
+        let text = written(&letter("x"), &sender, ContentTransferEncoding::Base64);
+        let from = text.split_once("\r\nTo: ").unwrap().0;
+        assert!(from.split("\r\n").all(|line| line.len() <= 78), "{from}");
+        assert_eq!(decoded(from), "名".repeat(50));
+    }
+
+    #[test]
+    fn nothing_becomes_another_header() {
+        for name in ["Hub\r\nBcc: eve@example.com", "Hub\nBcc: eve@example.com", "\r\n", ""] {
+            let sender = Sender { name: name.to_owned(), ..sender() };
+            let text = written(&letter("x"), &sender, ContentTransferEncoding::Base64);
+            let head = text.split_once("\r\n\r\n").unwrap().0;
+            assert_eq!(head.split("\r\n").count(), 9, "{head}");
+            assert!(head.split("\r\n").all(|line| !line.starts_with("Bcc")), "{head}");
+        }
+        for to in ["a@x.example\r\nBcc: b@x.example", "a@x.example>\r\nRCPT TO:<b@x.example", "a"] {
+            let letter = Letter { to: to.to_owned(), ..letter("x") };
+            let refused = write(&letter, &sender(), ContentTransferEncoding::Base64).err();
+            let code = ADDRESS_NOT_ALLOWED;
+            assert!(matches!(refused, Some(MailError::Refused { code: c }) if c == code), "{to}");
+        }
     }
 }

@@ -148,7 +148,8 @@ impl MailConfig {
         for key in &self.sealing_keys {
             require_strong("mail.sealing_keys", key, profile)?;
         }
-        if !is_safe_address(&self.from_address) || !self.from_address.is_ascii() {
+        let is_address = is_safe_address(&self.from_address) && self.sender().parsed().is_ok();
+        if !is_address || !self.from_address.is_ascii() {
             return Err(ConfigError::value("mail.from_address", "must be an ASCII address"));
         }
         self.validate_pages(profile)?;
@@ -272,6 +273,7 @@ mod tests {
         config(&[]).validate(Profile::Development).unwrap();
         for (setting, named) in [
             (("MAIL__FROM_ADDRESS", "a@x.example\r\nBcc: b@x.example"), "mail.from_address"),
+            (("MAIL__FROM_ADDRESS", "a..b@x.example"), "mail.from_address"),
             (("MAIL__VERIFICATION_PAGE", "https://hub.example/#x"), "mail.verification_page"),
             (("MAIL__RECOVERY_PAGE", "javascript:alert(1)"), "mail.recovery_page"),
             (("MAIL__LEASE_S", "20"), "mail.lease_s"),

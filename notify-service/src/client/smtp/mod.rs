@@ -1,34 +1,44 @@
-//! Adapter: a server that takes messages for delivery (RFC 6409), one connection per message. Few
-//! messages are sent, and a connection that is kept is one that breaks.
+//! Adapter: a server that takes messages for delivery (RFC 6409), spoken to by lettre, one connection per
+//! message. Few messages are sent, and a connection that is kept is one that breaks.
+//!
+//! lettre's connections are used, not its transport: what a refusal means depends on what was refused. And
+//! nothing that the server says leaves this module but its codes: servers repeat addresses.
 
-mod session;
+#[cfg(test)]
+mod fake;
+mod plain;
 #[cfg(test)]
 mod tests;
 
+use std::error::Error;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chassis::config::Secret;
+use lettre::message::header::ContentTransferEncoding;
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters, TlsParametersBuilder,
+};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
-use self::session::Session;
+use self::plain::PlainStream;
 pub use super::mime::Sender;
-use super::mime::{self, Encoding};
+use super::mime::{self, ADDRESS_NOT_ALLOWED};
 use super::{MailError, Mailer};
 use crate::model::Letter;
 
 /// Longest farewell: the message is handed over by then.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
-/// "Mailbox name not allowed": what a server answers who does not know such addresses.
-const ADDRESS_NOT_ALLOWED: u16 = 553;
+/// "Start mail input".
+const GO_ON: u16 = 354;
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +80,29 @@ pub struct Server {
 #[error("{path} holds no certificates that can be believed")]
 pub struct NoRoots {
     path: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Box<dyn Error + Send + Sync>>,
 }
+
+/// A server answered with an unexpected code.
+#[derive(Debug, thiserror::Error)]
+#[error("the server answered with code {0}")]
+struct Unexpected(u16);
+
+/// A server does not speak as expected.
+#[derive(Debug, thiserror::Error)]
+#[error("the server does not speak SMTP")]
+struct Malformed;
+
+/// There is a password, and nothing that hides it.
+#[derive(Debug, thiserror::Error)]
+#[error("a password is not said in plain text")]
+struct InPlainText;
 
 /// Hands messages to a server.
 pub struct SmtpMailer {
     server: Server,
     sender: Sender,
-    tls: Option<TlsConnector>,
+    tls: Option<TlsParameters>,
 }
 
 impl SmtpMailer {
@@ -88,82 +113,117 @@ impl SmtpMailer {
             Security::None => None,
             Security::Tls | Security::StartTls => {
                 let no_roots = |source| NoRoots { path: roots.display().to_string(), source };
-                let config = client_config(roots).map_err(|error| no_roots(Some(error)))?;
-                Some(TlsConnector::from(Arc::new(config.ok_or_else(|| no_roots(None))?)))
+                let found = authorities(roots).map_err(|error| no_roots(Some(error)))?;
+                if found.is_empty() {
+                    return Err(no_roots(None));
+                }
+                let tls = believing(found, &server.host);
+                Some(tls.map_err(|error| no_roots(Some(error.into())))?)
             }
         };
         Ok(Self { server, sender, tls })
     }
 
     /// Says everything up to the acceptance of the message.
-    async fn hand_over(&self, letter: &Letter) -> Result<Session, MailError> {
-        let mut session = self.connect().await?;
-        if let Some(account) = &self.server.account {
-            let Account { name, password } = account;
-            let plain = format!("\0{name}\0{}", password.expose());
-            session.must("AUTH PLAIN ", &STANDARD.encode(plain), &[235]).await?;
+    async fn hand_over(&self, letter: &Letter) -> Result<AsyncSmtpConnection, MailError> {
+        let message = mime::write(letter, &self.sender, ContentTransferEncoding::Base64)?;
+        let mut connection = self.connect().await?;
+        self.log_in(&mut connection).await?;
+        let mut parameters = Vec::new();
+        if !letter.to.is_ascii() {
+            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+                return Err(MailError::Refused { code: ADDRESS_NOT_ALLOWED });
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
         }
-        let needs_utf8 = !letter.to.is_ascii();
-        if needs_utf8 && !session.offers("SMTPUTF8") {
-            return Err(MailError::Refused { code: ADDRESS_NOT_ALLOWED });
+        let mail = Mail::new(Some(message.from), parameters);
+        connection.command(mail).await.map_err(may_pass)?;
+        let recipient = Rcpt::new(message.to, Vec::new());
+        connection.command(recipient).await.map_err(refusal)?;
+        let answer = connection.command(Data).await.map_err(may_pass)?;
+        if !answer.has_code(GO_ON) {
+            return Err(MailError::unavailable(Unexpected(answer.code().into())));
         }
-        let from =
-            format!("<{}>{}", self.sender.address, if needs_utf8 { " SMTPUTF8" } else { "" });
-        session.must("MAIL FROM:", &from, &[250]).await?;
-        session.may("RCPT TO:", &format!("<{}>", letter.to), &[250, 251]).await?;
-        session.must("DATA", "", &[354]).await?;
-        session.text(&mime::write(letter, &self.sender, Encoding::Base64)).await?;
-        Ok(session)
+        connection.message(&message.bytes).await.map_err(refusal)?;
+        Ok(connection)
     }
 
-    async fn connect(&self) -> Result<Session, MailError> {
-        let Server { host, port, security, .. } = &self.server;
-        let stream = TcpStream::connect((host.as_str(), *port)).await;
-        let stream = stream.map_err(MailError::unavailable)?;
-        let me = self.sender.domain();
-        match (security, &self.tls) {
-            (Security::Tls, Some(tls)) => {
-                let stream = tls.connect(self.name()?, stream).await;
-                Session::begin(Box::new(stream.map_err(MailError::unavailable)?), me).await
-            }
-            (Security::StartTls, Some(tls)) => {
-                let session = Session::begin(Box::new(stream), me).await?;
-                let stream = tls.connect(self.name()?, session.start_tls().await?).await;
-                Session::resume(Box::new(stream.map_err(MailError::unavailable)?), me).await
-            }
-            _ => Session::begin(Box::new(stream), me).await,
+    /// Opens a connection that is protected as it has to be, and introduces this side.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
+        let Server { host, port, security, timeout, .. } = &self.server;
+        let (address, me) =
+            ((host.as_str(), *port), ClientId::Domain(self.sender.domain().to_owned()));
+        if let (Security::Tls, Some(tls)) = (security, &self.tls) {
+            let (longest, tls) = (Some(*timeout), Some(tls.clone()));
+            let connected = AsyncSmtpConnection::connect_tokio1(address, longest, &me, tls, None);
+            return connected.await.map_err(may_pass);
         }
+        let stream = TcpStream::connect(address).await.map_err(MailError::unavailable)?;
+        let stream = Box::new(PlainStream::new(stream));
+        let connected = AsyncSmtpConnection::connect_with_transport(stream, &me).await;
+        let mut connection = connected.map_err(may_pass)?;
+        if let Some(tls) = &self.tls {
+            connection.starttls(tls.clone(), &me).await.map_err(may_pass)?;
+        }
+        Ok(connection)
     }
 
-    fn name(&self) -> Result<ServerName<'static>, MailError> {
-        ServerName::try_from(self.server.host.clone()).map_err(MailError::unavailable)
+    async fn log_in(&self, connection: &mut AsyncSmtpConnection) -> Result<(), MailError> {
+        let Some(Account { name, password }) = &self.server.account else { return Ok(()) };
+        if !connection.is_encrypted() {
+            return Err(MailError::unavailable(InPlainText));
+        }
+        let credentials = Credentials::new(name.clone(), password.expose().to_owned());
+        connection.auth(DEFAULT_MECHANISMS, &credentials).await.map_err(may_pass)?;
+        Ok(())
     }
 }
 
-/// The authorities in a file; `None` when there are none.
-fn client_config(
-    roots: &Path,
-) -> Result<Option<ClientConfig>, Box<dyn std::error::Error + Send + Sync>> {
+/// The authorities in a file. Those that cannot be read as one vouch for nobody.
+fn authorities(roots: &Path) -> Result<Vec<Certificate>, Box<dyn Error + Send + Sync>> {
     let pem = std::fs::read(roots)?;
     let mut store = RootCertStore::empty();
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>()?;
-    let (believed, _) = store.add_parsable_certificates(certificates);
-    if believed == 0 {
-        return Ok(None);
+    let mut believed = Vec::new();
+    for found in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = found?;
+        if store.add(certificate.clone()).is_ok() {
+            believed.push(Certificate::from_der(certificate.to_vec())?);
+        }
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider);
-    let builder = builder.with_safe_default_protocol_versions()?;
-    Ok(Some(builder.with_root_certificates(store).with_no_client_auth()))
+    Ok(believed)
+}
+
+/// TLS with a host that one of these authorities has to vouch for, and no other.
+fn believing(authorities: Vec<Certificate>, host: &str) -> Result<TlsParameters, SmtpError> {
+    let nobody = TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::None);
+    let builder = authorities.into_iter().fold(nobody, TlsParametersBuilder::add_root_certificate);
+    builder.build_rustls()
+}
+
+/// What has failed but may go better at another time, as soon as somebody has repaired it.
+fn may_pass(error: SmtpError) -> MailError {
+    match error.status() {
+        Some(code) => MailError::unavailable(Unexpected(code.into())),
+        None if error.is_response() => MailError::unavailable(Malformed),
+        None => MailError::unavailable(error),
+    }
+}
+
+/// What has failed, and the message is what was refused if the server says that it is for good.
+fn refusal(error: SmtpError) -> MailError {
+    match error.status() {
+        Some(code) if error.is_permanent() => MailError::Refused { code: code.into() },
+        _ => may_pass(error),
+    }
 }
 
 #[async_trait]
 impl Mailer for SmtpMailer {
     async fn send(&self, letter: &Letter) -> Result<(), MailError> {
         let handed_over = tokio::time::timeout(self.server.timeout, self.hand_over(letter)).await;
-        let mut session = handed_over.map_err(MailError::unavailable)??;
+        let mut connection = handed_over.map_err(MailError::unavailable)??;
         // Whatever becomes of the farewell, the server has the message.
-        let _ = tokio::time::timeout(FAREWELL_MAX, session.must("QUIT", "", &[221])).await;
+        let _ = tokio::time::timeout(FAREWELL_MAX, connection.abort()).await;
         Ok(())
     }
 }

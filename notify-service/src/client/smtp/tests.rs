@@ -1,73 +1,11 @@
-use std::sync::Mutex;
-
 use futures::future::join;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpListener;
 
 use super::super::mime::tests::{letter, sender};
+use super::fake::{Fake, GREETING, Identity, OFFERS_TLS, Script};
 use super::*;
 
-/// A server on loopback that answers as it is told, and remembers what it was told.
-struct Fake {
-    listener: TcpListener,
-    heard: Mutex<Vec<String>>,
-}
-
-/// What a server says to what begins so; else 250.
-type Script = &'static [(&'static str, &'static str)];
-
-const USUAL: Script = &[
-    ("EHLO", "250-mx.example\r\n250-SMTPUTF8\r\n250 AUTH PLAIN"),
-    ("AUTH", "235 welcome"),
-    ("DATA", "354 go on"),
-    ("QUIT", "221 bye"),
-];
-
-impl Fake {
-    async fn bind() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { listener, heard: Mutex::default() }
-    }
-
-    fn server(&self, account: Option<Account>) -> Server {
-        Server {
-            host: "127.0.0.1".to_owned(),
-            port: self.listener.local_addr().unwrap().port(),
-            security: Security::None,
-            account,
-            timeout: Duration::from_secs(30),
-        }
-    }
-
-    /// Serves one connection to its end.
-    async fn serve(&self, greeting: &str, script: Script) {
-        let (stream, _) = self.listener.accept().await.unwrap();
-        let mut stream = BufReader::new(stream);
-        stream.write_all(format!("{greeting}\r\n").as_bytes()).await.unwrap();
-        let mut in_text = false;
-        loop {
-            let mut line = String::new();
-            match stream.read_line(&mut line).await {
-                Ok(1..) => self.heard.lock().unwrap().push(line.trim_end().to_owned()),
-                _ => return,
-            }
-            let line = line.trim_end();
-            if in_text && line != "." {
-                continue;
-            }
-            let step = if in_text { "." } else { line };
-            let known = script.iter().chain(USUAL).find(|(start, _)| step.starts_with(start));
-            let answer = known.map_or("250 ok", |(_, answer)| *answer);
-            in_text = step == "DATA" && answer.starts_with("354");
-            if stream.write_all(format!("{answer}\r\n").as_bytes()).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
-    }
+fn account() -> Option<Account> {
+    Some(Account { name: "hub".to_owned(), password: Secret::new("pass word") })
 }
 
 fn mailer(server: Server) -> SmtpMailer {
@@ -76,39 +14,92 @@ fn mailer(server: Server) -> SmtpMailer {
 
 async fn send_to(fake: &Fake, script: Script, letter: &Letter) -> Result<(), MailError> {
     let mailer = mailer(fake.server(None));
-    join(mailer.send(letter), fake.serve("220 mx.example", script)).await.0
+    join(mailer.send(letter), fake.serve(GREETING, script)).await.0
+}
+
+/// Sends to a server that proves itself by `identity`, where the authority of `believed` is believed.
+async fn send_by_tls(
+    fake: &Fake,
+    (identity, believed): (&Identity, &Identity),
+    script: Script,
+    letter: &Letter,
+) -> Result<(), MailError> {
+    let mailer = SmtpMailer::new(fake.server(account()), sender(), &believed.roots).unwrap();
+    join(mailer.send(letter), fake.serve_tls(identity, script)).await.0
+}
+
+fn cause(refused: Result<(), MailError>) -> String {
+    let Err(MailError::Unavailable { source }) = refused else { panic!("{refused:?}") };
+    source.to_string()
 }
 
 #[tokio::test]
-async fn a_message_is_handed_over_whole() {
-    let fake = Fake::bind().await;
-    let account = Account { name: "hub".to_owned(), password: Secret::new("pass word") };
-    let mailer = mailer(fake.server(Some(account)));
-    let letter = letter("您好");
-    let (sent, ()) = join(mailer.send(&letter), fake.serve("220 mx.example", &[])).await;
-    sent.unwrap();
-    let heard = fake.heard();
-    assert_eq!(
-        heard[..5],
-        [
+async fn a_message_is_handed_over_whole_under_tls() {
+    let (identity, letter) = (Identity::of("127.0.0.1"), letter("您好"));
+    for (security, beginning) in
+        [(Security::StartTls, &["EHLO hub.example", "STARTTLS"][..]), (Security::Tls, &[])]
+    {
+        let fake = Fake::bind(security).await;
+        send_by_tls(&fake, (&identity, &identity), &[OFFERS_TLS], &letter).await.unwrap();
+        let heard = fake.heard();
+        let commands = [
             "EHLO hub.example",
             "AUTH PLAIN AGh1YgBwYXNzIHdvcmQ=",
             "MAIL FROM:<no-reply@hub.example>",
             "RCPT TO:<alice@example.com>",
             "DATA",
-        ]
-    );
-    assert!(heard.contains(&format!("Message-ID: <{}@hub.example>", letter.id)));
-    assert_eq!(heard[heard.len() - 3..], ["5oKo5aW9", ".", "QUIT"]);
+        ];
+        let commands = [beginning, &commands].concat();
+        assert_eq!(heard[..commands.len()], commands);
+        assert!(heard.contains(&format!("Message-ID: <{}@hub.example>", letter.id)));
+        assert_eq!(heard[heard.len() - 3..], ["5oKo5aW9", ".", "QUIT"]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_another_or_that_nobody_vouches_for_hears_nothing() {
+    let (identity, letter) = (Identity::of("127.0.0.1"), letter("x"));
+    let (other, stranger) = (Identity::of("mx.example"), Identity::of("127.0.0.1"));
+    for security in [Security::Tls, Security::StartTls] {
+        for who in [(&other, &other), (&identity, &stranger)] {
+            let fake = Fake::bind(security).await;
+            let refused = send_by_tls(&fake, who, &[OFFERS_TLS], &letter).await;
+            assert!(cause(refused).contains("certificate"));
+            let is_harmless = |line: &String| line.starts_with("EHLO") || line == "STARTTLS";
+            assert!(fake.heard().iter().all(is_harmless), "{:?}", fake.heard());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_before_tls_counts_for_nothing_under_it() {
+    const AHEAD: Script =
+        &[OFFERS_TLS, ("STARTTLS", "220 go\r\n250-mx.example\r\n250 AUTH PLAIN\r\n235 welcome")];
+    let identity = Identity::of("127.0.0.1");
+    let fake = Fake::bind(Security::StartTls).await;
+    cause(send_by_tls(&fake, (&identity, &identity), AHEAD, &letter("x")).await);
+    assert_eq!(fake.heard(), ["EHLO hub.example", "STARTTLS"]);
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_let_in_may_be_at_another_time() {
+    let identity = Identity::of("127.0.0.1");
+    for script in [&[("AUTH", "535 who?")][..], &[("EHLO", "250 mx.example")]] {
+        let fake = Fake::bind(Security::Tls).await;
+        cause(send_by_tls(&fake, (&identity, &identity), script, &letter("x")).await);
+        assert!(fake.heard().iter().all(|line| !line.starts_with("MAIL")));
+    }
 }
 
 #[tokio::test]
 async fn an_address_outside_ascii_needs_a_server_that_knows_such_ones() {
     let other = Letter { to: "éva@example.com".to_owned(), ..letter("x") };
-    let fake = Fake::bind().await;
+    let fake = Fake::bind(Security::None).await;
     send_to(&fake, &[], &other).await.unwrap();
-    assert!(fake.heard().contains(&"MAIL FROM:<no-reply@hub.example> SMTPUTF8".to_owned()));
-    let fake = Fake::bind().await;
+    let heard = fake.heard();
+    assert!(heard.contains(&"MAIL FROM:<no-reply@hub.example> SMTPUTF8".to_owned()));
+    assert!(heard.contains(&"RCPT TO:<éva@example.com>".to_owned()));
+    let fake = Fake::bind(Security::None).await;
     let refused = send_to(&fake, &[("EHLO", "250 mx.example")], &other).await;
     assert!(matches!(refused, Err(MailError::Refused { code: 553 })), "{refused:?}");
 }
@@ -119,61 +110,76 @@ async fn what_is_refused_for_good_is_told_from_what_may_pass() {
         (&[("RCPT", "550 no such user: alice@example.com")][..], 550),
         (&[(".", "554 not wanted")], 554),
     ] {
-        let refused = send_to(&Fake::bind().await, script, &letter("x")).await;
+        let fake = Fake::bind(Security::None).await;
+        let refused = send_to(&fake, script, &letter("x")).await;
         let Err(MailError::Refused { code: told }) = refused else { panic!("{refused:?}") };
         assert_eq!(told, code);
     }
     for script in [
-        &[("RCPT", "450 later")][..],
-        &[(".", "451 later")],
+        &[("RCPT", "450 later, alice@example.com")][..],
+        &[(".", "451 later, alice@example.com")],
         &[("MAIL", "530 log in first")],
         &[("EHLO", "502 what?")],
-        &[("DATA", "nonsense")],
+        &[("DATA", "250 alice@example.com")],
+        &[("DATA", "nonsense about alice@example.com")],
         &[("DATA", "é")],
     ] {
-        let refused = send_to(&Fake::bind().await, script, &letter("x")).await;
-        let Err(MailError::Unavailable { source }) = refused else { panic!("{refused:?}") };
-        assert!(!source.to_string().contains("alice"), "{source}");
+        let fake = Fake::bind(Security::None).await;
+        let told = cause(send_to(&fake, script, &letter("x")).await);
+        assert!(!told.contains("alice"), "{told}");
     }
-    let fake = Fake::bind().await;
-    let mailer = mailer(fake.server(None));
-    let letter = letter("x");
+    let fake = Fake::bind(Security::None).await;
+    let (mailer, letter) = (mailer(fake.server(None)), letter("x"));
     let (busy, ()) = join(mailer.send(&letter), fake.serve("421 busy", &[])).await;
-    assert!(matches!(busy, Err(MailError::Unavailable { .. })));
+    cause(busy);
 }
 
 #[tokio::test]
 async fn a_message_that_is_accepted_is_sent_whatever_is_said_afterwards() {
-    send_to(&Fake::bind().await, &[("QUIT", "500 what?")], &letter("x")).await.unwrap();
+    let fake = Fake::bind(Security::None).await;
+    send_to(&fake, &[("QUIT", "500 what?")], &letter("x")).await.unwrap();
 }
 
 #[tokio::test]
 async fn nothing_is_said_in_plain_text_where_tls_is_asked_for() {
-    let authority = rcgen::generate_simple_self_signed(vec!["mx.example".to_owned()]).unwrap();
-    let roots =
-        std::env::temp_dir().join(format!("roots-{}.pem", crate::model::MailId::generate()));
-    std::fs::write(&roots, authority.cert.pem()).unwrap();
+    let identity = Identity::of("127.0.0.1");
     for security in [Security::StartTls, Security::Tls] {
-        let fake = Fake::bind().await;
-        let server = Server { security, timeout: Duration::from_millis(200), ..fake.server(None) };
-        let mailer = SmtpMailer::new(server, sender(), &roots).unwrap();
+        let fake = Fake::bind(security).await;
+        let server = Server { timeout: Duration::from_millis(200), ..fake.server(account()) };
+        let mailer = SmtpMailer::new(server, sender(), &identity.roots).unwrap();
         let letter = letter("x");
-        let (refused, ()) = join(mailer.send(&letter), fake.serve("220 mx.example", &[])).await;
-        assert!(matches!(refused, Err(MailError::Unavailable { .. })), "{refused:?}");
-        let heard = fake.heard();
-        let is_harmless = |line: &String| !line.contains("MAIL") && !line.contains("alice");
-        assert!(heard.iter().all(is_harmless), "{heard:?}");
+        let (refused, ()) = join(mailer.send(&letter), fake.serve(GREETING, &[])).await;
+        cause(refused);
+        let is_harmful =
+            |line: &String| ["MAIL", "AUTH", "alice"].iter().any(|word| line.contains(word));
+        assert!(!fake.heard().iter().any(is_harmful), "{:?}", fake.heard());
     }
-    std::fs::write(&roots, "nothing").unwrap();
-    let server = Server { security: Security::Tls, ..Fake::bind().await.server(None) };
-    assert!(SmtpMailer::new(server, sender(), &roots).is_err());
-    std::fs::remove_file(roots).unwrap();
+    std::fs::write(&identity.roots, "nothing").unwrap();
+    let server = Fake::bind(Security::Tls).await.server(None);
+    assert!(SmtpMailer::new(server, sender(), &identity.roots).is_err());
+}
+
+#[tokio::test]
+async fn no_password_is_said_in_plain_text() {
+    let fake = Fake::bind(Security::None).await;
+    let (mailer, letter) = (mailer(fake.server(account())), letter("x"));
+    let (refused, ()) = join(mailer.send(&letter), fake.serve(GREETING, &[])).await;
+    assert_eq!(cause(refused), InPlainText.to_string());
+    assert_eq!(fake.heard(), ["EHLO hub.example"]);
 }
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_not_waited_for() {
-    let fake = Fake::bind().await;
+    let fake = Fake::bind(Security::None).await;
     let server = Server { timeout: Duration::from_millis(50), ..fake.server(None) };
-    let refused = mailer(server).send(&letter("x")).await;
-    assert!(matches!(refused, Err(MailError::Unavailable { .. })));
+    cause(mailer(server).send(&letter("x")).await);
+}
+
+#[tokio::test]
+async fn a_server_that_never_ends_its_answer_is_not_listened_to_for_ever() {
+    let fake = Fake::bind(Security::None).await;
+    let (mailer, letter) = (mailer(fake.server(None)), letter("x"));
+    let endless = "2".repeat(512 * 1024);
+    let (refused, ()) = join(mailer.send(&letter), fake.serve(&endless, &[])).await;
+    assert!(cause(refused).contains("too much"));
 }
