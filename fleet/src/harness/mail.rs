@@ -53,6 +53,20 @@ impl Mailbox {
         ]
     }
 
+    /// Takes the folder away with what is in it: no message can be left until [`Mailbox::open`].
+    pub fn close(&self) -> Result<()> {
+        if self.folder.is_dir() {
+            std::fs::remove_dir_all(&self.folder)?;
+        }
+        // Where a file is, no folder can be made.
+        std::fs::write(&self.folder, "").context("the place of the folder cannot be taken")
+    }
+
+    /// Lets messages be left again.
+    pub fn open(&self) -> Result<()> {
+        std::fs::remove_file(&self.folder).context("the folder is not closed")
+    }
+
     /// The messages to an address, oldest first.
     pub fn mails_to(&self, address: &str) -> Result<Vec<Mail>> {
         // With or without brackets: both are an address (RFC 5322).
@@ -111,6 +125,10 @@ mod tests {
         let mails = mailbox.mails_to("a@x.example").unwrap();
         let tokens: Vec<_> = mails.iter().map(|mail| mail.token().unwrap()).collect();
         assert_eq!(tokens, ["one", "two"]);
+        mailbox.close().unwrap();
+        assert!(std::fs::create_dir_all(&folder).is_err());
+        mailbox.open().unwrap();
+        assert!(mailbox.mails_to("a@x.example").unwrap().is_empty());
         std::fs::remove_dir_all(state).unwrap();
     }
 }

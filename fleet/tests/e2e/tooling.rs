@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fleet::harness::api::new_email;
 use fleet::load::{self, Mix, Plan};
 use fleet::logs::{Filter, Level, Logs};
 use fleet::services::Service;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use crate::support::{publish, text};
 
+const PASSWORD: &str = "correct horse battery";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 /// Runs the tool as a person does.
@@ -153,6 +155,39 @@ async fn a_dead_letter_is_shown_and_decided_on() -> Result<()> {
     ensure!(!again.status.success() && said(&again).contains("decided before"));
     let empty = dlq(&["list"])?;
     ensure!(said(&empty).contains("no dead letters"), "{}", said(&empty));
+    fleet.finish().await
+}
+
+#[tokio::test]
+#[ignore = "needs the middleware: cargo ehub test"]
+async fn a_dead_mail_is_listed_and_sent_after_all() -> Result<()> {
+    let options = FleetOptions::default().setting("EH_NOTIFY__MAIL__ATTEMPTS_MAX", "1");
+    let fleet = Fleet::start(options).await?;
+    let base = fleet.gateway_urls().into_iter().next().context("no gateway")?;
+    let (mailbox, email) = (fleet.mailbox(), new_email());
+    mailbox.close()?;
+    let user = fleet.http()?.register(&email, PASSWORD, "Ada").await?.require(201)?;
+    let admin = fleet.admin().await?;
+    let mail = fleet
+        .eventually("the dead mail", || async {
+            let list = admin.get("/api/v1/admin/dead-mails").await?.require(200)?;
+            let items = list["items"].as_array().context("no items")?;
+            Ok(items.iter().find(|mail| mail["user_id"] == user["id"]).cloned())
+        })
+        .await?;
+    let id = text(&mail, "id")?;
+    let dlq = |action: &[&str]| ehub(&[&["dlq"][..], action, &["--url", base.as_str()]].concat());
+    let listed = said(&dlq(&["mails"])?);
+    ensure!(listed.contains(&id) && !listed.contains(&email), "{listed}");
+    mailbox.open()?;
+    let resent = dlq(&["resend", id.as_str()])?;
+    ensure!(resent.status.success() && said(&resent).contains("is sent again"));
+    let sent = mailbox.mail_to(&email, 0).await?;
+    ensure!(sent.text.contains(&id) && !sent.token()?.is_empty(), "{}", sent.text);
+    let again = dlq(&["resend", id.as_str()])?;
+    ensure!(!again.status.success() && said(&again).contains("no such mail is dead"));
+    let empty = said(&dlq(&["mails"])?);
+    ensure!(!empty.contains(&id), "{empty}");
     fleet.finish().await
 }
 

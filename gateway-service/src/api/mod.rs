@@ -3,6 +3,7 @@
 
 mod admin;
 mod auth;
+mod dead_mails;
 mod docs;
 mod extract;
 mod json;
@@ -149,6 +150,9 @@ fn people_and_operators() -> Vec<Route> {
         ]),
         Route::admin(routes!(admin::discard_dead_letter))
             .answers(&["DEAD_LETTER_NOT_FOUND", "DEAD_LETTER_DECIDED"]),
+        Route::admin(routes!(dead_mails::list_dead_mails)),
+        Route::admin(routes!(dead_mails::replay_dead_mail))
+            .answers(&["DEAD_MAIL_NOT_FOUND", "REPLAY_FAILED"]),
         Route::admin(routes!(admin::list_stuck_orders)),
         Route::admin(routes!(reconciliation::compare)),
     ]

@@ -196,6 +196,20 @@ pub(crate) fn dead_letter() -> notify::DeadLetter {
     }
 }
 
+pub(crate) fn dead_mail() -> notify::DeadMail {
+    notify::DeadMail {
+        id: ID.into(),
+        event_id: format!("user.recovery_requested:{ID}:1"),
+        event: "user.recovery_requested".into(),
+        user_id: ID.into(),
+        attempts: 300,
+        reason: "the message was not taken".into(),
+        created_at: TIME,
+        died_at: TIME,
+        expires_at: TIME,
+    }
+}
+
 /// The answer of the rpc at `path`, such as `/enterprisehub.user.v1.UserService/GetUser`.
 pub(crate) fn answer(path: &str) -> Option<Vec<u8>> {
     let (service, rpc) = path.strip_prefix("/enterprisehub.")?.split_once('/')?;
@@ -323,6 +337,13 @@ fn notify_answer(rpc: &str) -> Option<Vec<u8>> {
             notify::GetDeadLetterResponse { dead_letter, payload }.encode_to_vec()
         }
         "ReplayDeadLetter" => notify::ReplayDeadLetterResponse { dead_letter }.encode_to_vec(),
+        "ListDeadMails" => {
+            let dead_mails = vec![dead_mail()];
+            notify::ListDeadMailsResponse { dead_mails, next_page_token }.encode_to_vec()
+        }
+        "ReplayDeadMail" => {
+            notify::ReplayDeadMailResponse { dead_mail: Some(dead_mail()) }.encode_to_vec()
+        }
         "DiscardDeadLetter" => notify::DiscardDeadLetterResponse { dead_letter }.encode_to_vec(),
         _ => return None,
     })

@@ -190,6 +190,8 @@ const OPERATORS: &[Line] = &[
         "default",
         "",
     ),
+    (Admin, "GET /api/v1/admin/dead-mails", 200, "ListDeadMails", "default", ""),
+    (Admin, "POST /api/v1/admin/dead-mails/{id}/replay", 200, "ReplayDeadMail", "default", ""),
     (Admin, "GET /api/v1/admin/stuck-orders", 200, "ListStuckOrders", "default", ""),
     (Admin, "GET /api/v1/admin/reconciliation", 200, "GetReconciliation", "default", ""),
 ];

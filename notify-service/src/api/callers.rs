@@ -14,6 +14,8 @@ pub const CALLERS: Callers = Callers::new(&[
     ("/enterprisehub.notify.v1.NotifyService/GetDeadLetter", &[GATEWAY]),
     ("/enterprisehub.notify.v1.NotifyService/ReplayDeadLetter", &[GATEWAY]),
     ("/enterprisehub.notify.v1.NotifyService/DiscardDeadLetter", &[GATEWAY]),
+    ("/enterprisehub.notify.v1.NotifyService/ListDeadMails", &[GATEWAY]),
+    ("/enterprisehub.notify.v1.NotifyService/ReplayDeadMail", &[GATEWAY]),
     ("/enterprisehub.notify.v1.NotifyService/ListEventReceipts", &[GATEWAY]),
 ]);
 

@@ -6,7 +6,7 @@ use proto::notify::v1 as pb;
 use uuid::Uuid;
 
 use crate::model::{
-    DeadLetter, DeadLetterStatus, Notice, Notification, NotifyError, Preferences, Receipt,
+    DeadLetter, DeadLetterStatus, DeadMail, Notice, Notification, NotifyError, Preferences, Receipt,
 };
 
 const DEFAULT_PAGE_SIZE: u32 = 20;
@@ -133,6 +133,26 @@ impl From<DeadLetter> for pb::DeadLetter {
             decided_at: letter.decided_at.map(timestamp),
             decided_by: letter.decided_by.map(|by| by.to_string()).unwrap_or_default(),
             decision_reason: letter.decision_reason.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<DeadMail> for pb::DeadMail {
+    fn from(mail: DeadMail) -> Self {
+        let (died_at, reason) = match mail.death {
+            Some(death) => (Some(timestamp(death.at)), death.reason),
+            None => (None, String::new()),
+        };
+        Self {
+            id: mail.id.to_string(),
+            event_id: mail.event_id,
+            event: mail.event,
+            user_id: mail.user_id.to_string(),
+            attempts: mail.attempts,
+            reason,
+            created_at: Some(timestamp(mail.created_at)),
+            died_at,
+            expires_at: Some(timestamp(mail.expires_at)),
         }
     }
 }

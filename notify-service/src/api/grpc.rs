@@ -13,8 +13,11 @@ use tracing::instrument;
 use uuid::Uuid;
 
 use super::{consumer, convert};
-use crate::model::{DeadLetterId, NotificationId, NotifyError, UserId};
+use crate::model::{DeadLetterId, MailId, NotificationId, NotifyError, UserId};
 use crate::service::NotifyService;
+
+/// What page tokens of the list of dead mails are for.
+const DEAD_MAILS: &str = "dead-mails";
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -163,6 +166,32 @@ impl Rpc for NotifyApi {
         let reading = consumer::read_bytes(&letter.payload, &self.trust);
         let replayed = self.service.replay_dead_letter(letter, reading, admin).await?;
         Ok(Response::new(pb::ReplayDeadLetterResponse { dead_letter: Some(replayed.into()) }))
+    }
+
+    #[instrument(name = "rpc.list_dead_mails", skip_all)]
+    async fn list_dead_mails(
+        &self,
+        request: Request<pb::ListDeadMailsRequest>,
+    ) -> Reply<pb::ListDeadMailsResponse> {
+        admin(&request)?;
+        let request = request.into_inner();
+        let size = convert::page_size(request.page_size).map_err(NotifyError::from)?;
+        let before = self.cursor(DEAD_MAILS, &request.page_token, MailId::from_uuid)?;
+        let page = self.service.list_dead_mails(before, size).await?;
+        let next_page_token = self.next(DEAD_MAILS, page.next.map(|id| id.as_uuid()));
+        let dead_mails = page.items.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListDeadMailsResponse { dead_mails, next_page_token }))
+    }
+
+    #[instrument(name = "rpc.replay_dead_mail", skip_all)]
+    async fn replay_dead_mail(
+        &self,
+        request: Request<pb::ReplayDeadMailRequest>,
+    ) -> Reply<pb::ReplayDeadMailResponse> {
+        let admin = admin(&request)?;
+        let id = MailId::parse(&request.get_ref().dead_mail_id).map_err(NotifyError::from)?;
+        let replayed = self.service.replay_dead_mail(id, admin).await?;
+        Ok(Response::new(pb::ReplayDeadMailResponse { dead_mail: Some(replayed.into()) }))
     }
 
     #[instrument(name = "rpc.list_event_receipts", skip_all)]

@@ -21,6 +21,12 @@ pub enum NotifyError {
     /// Somebody decided before.
     #[error("the dead letter was decided on before")]
     DeadLetterDecided,
+    /// No message that was given up has this id.
+    #[error("the mail is not there, or not dead")]
+    DeadMailNotFound,
+    /// The message would tell of a link that is good for nothing.
+    #[error("the link of the mail is over; its owner can ask for another one")]
+    LinkOver,
     /// The event can still not be processed.
     #[error("the event can still not be processed: {reason}")]
     ReplayFailed {
@@ -54,14 +60,20 @@ pub enum NotifyError {
 
 impl NotifyError {
     /// The codes that only this service answers with.
-    pub const CODES: [ErrorCode; 4] =
-        [NOTIFICATION_NOT_FOUND, DEAD_LETTER_NOT_FOUND, DEAD_LETTER_DECIDED, REPLAY_FAILED];
+    pub const CODES: [ErrorCode; 5] = [
+        NOTIFICATION_NOT_FOUND,
+        DEAD_LETTER_NOT_FOUND,
+        DEAD_LETTER_DECIDED,
+        DEAD_MAIL_NOT_FOUND,
+        REPLAY_FAILED,
+    ];
 }
 
 const NOTIFICATION_NOT_FOUND: ErrorCode = ErrorCode::new("NOTIFICATION_NOT_FOUND", Kind::NotFound);
 const DEAD_LETTER_NOT_FOUND: ErrorCode = ErrorCode::new("DEAD_LETTER_NOT_FOUND", Kind::NotFound);
 const DEAD_LETTER_DECIDED: ErrorCode =
     ErrorCode::new("DEAD_LETTER_DECIDED", Kind::FailedPrecondition);
+const DEAD_MAIL_NOT_FOUND: ErrorCode = ErrorCode::new("DEAD_MAIL_NOT_FOUND", Kind::NotFound);
 const REPLAY_FAILED: ErrorCode = ErrorCode::new("REPLAY_FAILED", Kind::FailedPrecondition);
 
 impl ServiceError for NotifyError {
@@ -70,7 +82,8 @@ impl ServiceError for NotifyError {
             Self::NotificationNotFound => NOTIFICATION_NOT_FOUND,
             Self::DeadLetterNotFound => DEAD_LETTER_NOT_FOUND,
             Self::DeadLetterDecided => DEAD_LETTER_DECIDED,
-            Self::ReplayFailed { .. } => REPLAY_FAILED,
+            Self::DeadMailNotFound => DEAD_MAIL_NOT_FOUND,
+            Self::LinkOver | Self::ReplayFailed { .. } => REPLAY_FAILED,
             Self::Invalid(invalid) => invalid.code(),
             Self::InvalidId(invalid) => invalid.code(),
             Self::DeadlineExceeded => codes::DEADLINE_EXCEEDED,

@@ -6,7 +6,7 @@ use std::fmt;
 use chassis::config::Secret;
 use chrono::{DateTime, Utc};
 
-use super::{Locale, UserId};
+use super::{Death, Locale, UserId};
 
 chassis::id_type!(
     /// Identity of a message.
@@ -76,17 +76,26 @@ pub struct TakenMail {
     pub mail: Mail,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// Attempts before it was last put back to be sent; 0 if it never was.
+    pub earlier: u32,
+}
+
+impl TakenMail {
+    /// Which attempt this is since it was last put back, from 1.
+    pub const fn tries(&self) -> u32 {
+        self.attempt.saturating_sub(self.earlier)
+    }
 }
 
 /// What became of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailOutcome {
     /// Somebody else has the message now.
     Sent,
     /// It is tried again at this time.
     Waits(DateTime<Utc>),
-    /// It will never be sent.
-    Dead,
+    /// It is given up, unless an administrator has it sent before its link is over.
+    Dead(Death),
 }
 
 /// What is sealed in an order.

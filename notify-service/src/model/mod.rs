@@ -1,6 +1,7 @@
-//! What notifications are: topics, wording, preferences, receipts, dead letters. Does no I/O.
+//! What notifications are: topics, wording, preferences, receipts, mails, dead letters. Does no I/O.
 
 mod dead_letter;
+mod dead_mail;
 mod error;
 mod happening;
 mod locale;
@@ -13,6 +14,7 @@ mod template;
 mod topic;
 
 pub use dead_letter::{DeadLetter, DeadLetterId, DeadLetterStatus, Verdict};
+pub use dead_mail::{DeadMail, Death, Replay};
 pub use error::NotifyError;
 pub use happening::{Facts, Happening};
 pub use locale::Locale;

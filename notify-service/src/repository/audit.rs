@@ -1,8 +1,8 @@
-//! What the audit log says of dead letters: one row per decision.
+//! What the audit log says of dead letters and dead mails: one row per decision.
 
 use chassis::audit::{Actor, Entry};
 
-use crate::model::{DeadLetterId, DeadLetterStatus, Verdict};
+use crate::model::{DeadLetterId, DeadLetterStatus, DeadMail, UserId, Verdict};
 
 /// The entry of a decision: only administrators decide, and on each letter once.
 pub(super) fn of_verdict(id: DeadLetterId, verdict: &Verdict) -> Entry {
@@ -18,4 +18,14 @@ pub(super) fn of_verdict(id: DeadLetterId, verdict: &Verdict) -> Entry {
             ("reason", verdict.reason.as_deref().into()),
         ])
         .first()
+}
+
+/// The entry of a message that is sent after all. It may die again, so there may be entries before.
+pub(super) fn of_replay(mail: &DeadMail, by: UserId) -> Entry {
+    let reason = mail.death.as_ref().map(|death| death.reason.as_str());
+    Entry::new("mail.replayed", "mail", mail.id)
+        .about(mail.user_id.as_uuid())
+        .by(Actor::Admin(by.as_uuid()))
+        .before(&[("status", "DEAD".into()), ("reason", reason.into())])
+        .after(&[("status", "WAITING".into())])
 }

@@ -20,8 +20,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::model::{
-    Arrival, DeadLetter, DeadLetterId, DeadLetterStatus, Locale, Mail, MailOutcome, Memory,
-    Notification, NotificationId, NotifyError, Preferences, Receipt, TakenMail, UserId, Verdict,
+    Arrival, DeadLetter, DeadLetterId, DeadLetterStatus, DeadMail, Locale, Mail, MailId,
+    MailOutcome, Memory, Notification, NotificationId, NotifyError, Preferences, Receipt, Replay,
+    TakenMail, UserId, Verdict,
 };
 
 /// What is known of somebody who is told things.
@@ -129,11 +130,38 @@ pub trait MailRepository: Send + Sync {
     ) -> Result<Vec<TakenMail>, NotifyError>;
 
     /// Notes what became of an attempt, unless somebody else has taken the message since. Of one that
-    /// will not be sent any more, address and token go.
+    /// will not be sent any more, address and token go; of one that was given up, when its link is over.
     async fn settle(&self, taken: &TakenMail, outcome: MailOutcome) -> Result<(), NotifyError>;
+
+    /// Takes address and token out of up to `limit` messages that were given up and whose links are over
+    /// at `now`; returns how many.
+    async fn forget_links(&self, now: DateTime<Utc>, limit: u32) -> Result<u64, NotifyError>;
 
     /// Forgets up to `limit` messages from before `before`, whatever became of them; returns how many.
     async fn forget_mails(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, NotifyError>;
+}
+
+/// A page of the messages that were given up.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadMailQuery {
+    /// Continue below this one; `None` for the newest.
+    pub before: Option<MailId>,
+    /// How many at most, 1 to 101.
+    pub limit: u32,
+}
+
+/// Messages that were given up.
+#[async_trait]
+pub trait DeadMailRepository: Send + Sync {
+    /// Lists them, newest first.
+    async fn list_dead(&self, query: DeadMailQuery) -> Result<Vec<DeadMail>, NotifyError>;
+
+    /// Finds one.
+    async fn find_dead(&self, id: MailId) -> Result<Option<DeadMail>, NotifyError>;
+
+    /// Puts one back to be sent at once, as if no attempt had been made; `false` if it is not given up any
+    /// more or cannot be sent any more.
+    async fn replay(&self, mail: &DeadMail, replay: Replay) -> Result<bool, NotifyError>;
 }
 
 /// A page of the dead letters.

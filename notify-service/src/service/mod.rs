@@ -1,6 +1,7 @@
 //! The use cases: one file each. They know ports, not adapters.
 
 mod dead_letters;
+mod dead_mails;
 mod inbox;
 mod preferences;
 mod receipts;
@@ -11,7 +12,9 @@ use std::sync::Arc;
 
 use chassis::clock::Clock;
 
-use crate::repository::{DeadLetterRepository, NotificationRepository, ReceiptRepository};
+use crate::repository::{
+    DeadLetterRepository, DeadMailRepository, NotificationRepository, ReceiptRepository,
+};
 
 pub use dead_letters::BuriedMessage;
 pub use send_mails::{Courier, MailPlan, sealed_bytes};
@@ -20,6 +23,7 @@ pub use send_mails::{Courier, MailPlan, sealed_bytes};
 pub struct NotifyService {
     notifications: Arc<dyn NotificationRepository>,
     dead_letters: Arc<dyn DeadLetterRepository>,
+    dead_mails: Arc<dyn DeadMailRepository>,
     receipts: Arc<dyn ReceiptRepository>,
     clock: Arc<dyn Clock>,
 }
@@ -28,11 +32,16 @@ impl NotifyService {
     /// Connects the use cases to their ports.
     pub fn new<R>(repository: Arc<R>, clock: Arc<dyn Clock>) -> Self
     where
-        R: NotificationRepository + DeadLetterRepository + ReceiptRepository + 'static,
+        R: NotificationRepository
+            + DeadLetterRepository
+            + DeadMailRepository
+            + ReceiptRepository
+            + 'static,
     {
         Self {
             notifications: repository.clone(),
             dead_letters: repository.clone(),
+            dead_mails: repository.clone(),
             receipts: repository,
             clock,
         }

@@ -2,7 +2,7 @@
 //!
 //! At least once: a process that dies between the server's acceptance and the note of it sends the message
 //! again, with the same identity. Every message comes to an end: it is sent, or its attempts are used up,
-//! or its link is over.
+//! or its link is over. One that was given up can be replayed as long as its link is good.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use tracing::instrument;
 
 use crate::client::{MailError, Mailer};
 use crate::model::{
-    Delivery, Mail, MailKind, MailOutcome, NotifyError, TakenMail, compose, is_safe_address,
+    Death, Delivery, Mail, MailKind, MailOutcome, NotifyError, TakenMail, compose, is_safe_address,
 };
 use crate::repository::MailRepository;
 
@@ -105,12 +105,14 @@ impl Courier {
         Ok(is_full)
     }
 
-    /// Forgets up to `at_once` messages that were asked for longer than `keep` ago. Returns whether there
-    /// may be more.
+    /// Forgets up to `at_once` messages that were asked for longer than `keep` ago, and as many links of
+    /// dead ones that are over. Returns whether there may be more.
     #[instrument(name = "notify.forget_mails", skip_all)]
     pub async fn forget_mails(&self, keep: TimeDelta, at_once: u32) -> Result<bool, NotifyError> {
-        let forgotten = self.mails.forget_mails(self.clock.now() - keep, at_once).await?;
-        Ok(forgotten >= u64::from(at_once))
+        let now = self.clock.now();
+        let links = self.mails.forget_links(now, at_once).await?;
+        let forgotten = self.mails.forget_mails(now - keep, at_once).await?;
+        Ok(links.max(forgotten) >= u64::from(at_once))
     }
 
     async fn attempt(&self, taken: &TakenMail) -> Result<(), NotifyError> {
@@ -121,7 +123,7 @@ impl Courier {
         let name = match outcome {
             MailOutcome::Sent => "sent",
             MailOutcome::Waits(_) => "retried",
-            MailOutcome::Dead => "dead",
+            MailOutcome::Dead(_) => "dead",
         };
         metrics::counter!("eh_mails_total", "outcome" => name).increment(1);
         self.mails.settle(taken, outcome).await
@@ -130,7 +132,7 @@ impl Courier {
     async fn try_to_send(&self, taken: &TakenMail) -> Result<(), Failure> {
         let mail = &taken.mail;
         // Whoever took it the last time did not live to say what became of it.
-        if taken.attempt > self.plan.attempts_max {
+        if taken.tries() > self.plan.attempts_max {
             return Err(Failure::UsedUp);
         }
         if mail.order.expires_at <= self.clock.now() {
@@ -157,12 +159,12 @@ impl Courier {
     fn judge(&self, taken: &TakenMail, failure: &Failure) -> MailOutcome {
         let (mail, error) = (&taken.mail, Chain(failure));
         let event = mail.event_id.as_str();
-        if failure.may_pass() && taken.attempt < self.plan.attempts_max {
+        if failure.may_pass() && taken.tries() < self.plan.attempts_max {
             tracing::warn!(event.id = event, attempt = taken.attempt, error = %error, "mail waits");
-            return MailOutcome::Waits(self.next_attempt(taken.attempt));
+            return MailOutcome::Waits(self.next_attempt(taken.tries()));
         }
         tracing::error!(event.id = event, attempt = taken.attempt, error = %error, "mail is dead");
-        MailOutcome::Dead
+        MailOutcome::Dead(Death::new(self.clock.now(), &error.to_string()))
     }
 
     fn next_attempt(&self, attempt: u32) -> DateTime<Utc> {
@@ -240,6 +242,10 @@ mod tests {
             self.mailer.taken().len()
         }
 
+        async fn forget(&self) {
+            while self.courier.forget_mails(TimeDelta::days(7), 1).await.unwrap() {}
+        }
+
         fn wait(&self, seconds: i64) {
             self.clock.advance(TimeDelta::seconds(seconds));
         }
@@ -296,7 +302,10 @@ mod tests {
             fixture.wait(60);
         }
         assert_eq!(fixture.send().await, 1);
-        assert!(fixture.mails.sealed_mails().is_empty(), "a dead message tells nothing either");
+        assert_eq!(fixture.mails.sealed_mails().len(), 1, "it can be replayed");
+        fixture.wait(1800);
+        fixture.forget().await;
+        assert!(fixture.mails.sealed_mails().is_empty(), "a link that is over is not kept");
     }
 
     #[tokio::test]
@@ -314,6 +323,7 @@ mod tests {
         fixture.send().await;
         fixture.wait(60);
         assert_eq!(fixture.send().await, 0);
+        fixture.forget().await;
         assert!(fixture.mails.sealed_mails().is_empty());
     }
 
@@ -346,6 +356,8 @@ mod tests {
             assert_eq!(fixture.mails.take(now, now, 10).await.unwrap().len(), 1);
         }
         assert_eq!(fixture.send().await, 0);
-        assert!(fixture.mails.sealed_mails().is_empty());
+        fixture.wait(60);
+        let now = fixture.clock.now();
+        assert!(fixture.mails.take(now, now, 10).await.unwrap().is_empty());
     }
 }

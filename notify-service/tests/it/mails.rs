@@ -21,10 +21,10 @@ use crate::harness::{Harness, config, told};
 
 /// The key that the shipped defaults believe.
 const MAIL_KEY: &str = "development-only-mail-key-0123456789abcdef";
-const RECOVERY: &str = "user.recovery_requested";
+pub(crate) const RECOVERY: &str = "user.recovery_requested";
 
 /// An event as user-service tells it.
-fn order(event: &str, user: Uuid, locale: &str) -> Envelope {
+pub(crate) fn order(event: &str, user: Uuid, locale: &str) -> Envelope {
     let (salt, purpose) = proto::events::SEALED;
     let sealer = Sealer::new(&Secret::new(MAIL_KEY), Use { salt, purpose }).unwrap();
     let token = chassis::id::new_id();
@@ -35,14 +35,15 @@ fn order(event: &str, user: Uuid, locale: &str) -> Envelope {
     told(event, token, 1, data)
 }
 
-struct Post {
-    mailer: Arc<MemoryMailer>,
-    clock: Arc<FixedClock>,
+/// Who sends the messages of a service.
+pub(crate) struct Post {
+    pub(crate) mailer: Arc<MemoryMailer>,
+    pub(crate) clock: Arc<FixedClock>,
     courier: Courier,
 }
 
 impl Post {
-    fn of(harness: &Harness) -> Self {
+    pub(crate) fn of(harness: &Harness) -> Self {
         let (mailer, clock) = (Arc::new(MemoryMailer::default()), Arc::new(FixedClock::default()));
         let audit = chassis::testing::audit::log("notify-service");
         let courier = notify_service::app::courier(
@@ -54,7 +55,7 @@ impl Post {
         Self { mailer, clock, courier: courier.unwrap() }
     }
 
-    async fn send(&self) {
+    pub(crate) async fn send(&self) {
         while self.courier.send_mails().await.unwrap() {}
     }
 }

@@ -5,6 +5,7 @@
 #[cfg(feature = "failpoints")]
 mod crashes;
 mod dead_letters;
+mod dead_mails;
 mod harness;
 mod inbox;
 mod keys;

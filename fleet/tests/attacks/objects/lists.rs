@@ -127,6 +127,7 @@ pub(super) async fn a063_page_sizes(stage: &Stage) -> Result<()> {
         (&user.api, "/api/v1/products"),
         (&admin, "/api/v1/users"),
         (&admin, "/api/v1/admin/dead-letters"),
+        (&admin, "/api/v1/admin/dead-mails"),
         (&admin, "/api/v1/admin/stuck-orders"),
     ] {
         for size in [

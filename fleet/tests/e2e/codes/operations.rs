@@ -38,7 +38,9 @@ async fn dead_letters(stage: &mut Stage) -> Result<()> {
     decide(&id, "discard").await?.require(200)?;
     seen.expect(&decide(&id, "discard").await?, "DEAD_LETTER_DECIDED")?;
     let nothing = Uuid::from_u128(1).to_string();
-    seen.expect(&decide(&nothing, "discard").await?, "DEAD_LETTER_NOT_FOUND")
+    seen.expect(&decide(&nothing, "discard").await?, "DEAD_LETTER_NOT_FOUND")?;
+    let path = format!("/api/v1/admin/dead-mails/{nothing}/replay");
+    seen.expect(&admin.post(&path, &json!({})).await?, "DEAD_MAIL_NOT_FOUND")
 }
 
 async fn quota(stage: &mut Stage) -> Result<()> {

@@ -24,6 +24,7 @@ struct MailRow {
     sealed: Vec<u8>,
     expires_at: NaiveDateTime,
     attempts: u32,
+    earlier_attempts: u32,
     created_at: NaiveDateTime,
 }
 
@@ -45,7 +46,8 @@ impl MailRow {
             order,
             created_at: self.created_at.and_utc(),
         };
-        Some(TakenMail { mail, attempt: self.attempts.saturating_add(1) })
+        let (attempt, earlier) = (self.attempts.saturating_add(1), self.earlier_attempts);
+        Some(TakenMail { mail, attempt, earlier })
     }
 }
 
@@ -82,8 +84,8 @@ async fn due(
 ) -> Result<Vec<MailRow>, NotifyError> {
     // What another replica is taking at this moment is skipped, not waited for.
     let rows = sqlx::query_as(
-        "SELECT id, event_id, event, user_id, locale, sealed, expires_at, attempts, created_at \
-         FROM mails WHERE status = 'WAITING' AND next_attempt_at <= ? \
+        "SELECT id, event_id, event, user_id, locale, sealed, expires_at, attempts, \
+         earlier_attempts, created_at FROM mails WHERE status = 'WAITING' AND next_attempt_at <= ? \
          ORDER BY next_attempt_at LIMIT ? FOR UPDATE SKIP LOCKED",
     )
     .bind(now.naive_utc())
@@ -123,24 +125,41 @@ impl MailRepository for MySqlRepository {
 
     #[instrument(name = "db.mails.settle", skip_all)]
     async fn settle(&self, taken: &TakenMail, outcome: MailOutcome) -> Result<(), NotifyError> {
-        let (status, next) = match outcome {
-            MailOutcome::Sent => ("SENT", None),
-            MailOutcome::Dead => ("DEAD", None),
-            MailOutcome::Waits(at) => ("WAITING", Some(at.naive_utc())),
+        let (status, next, death) = match outcome {
+            MailOutcome::Sent => ("SENT", None, None),
+            MailOutcome::Dead(death) => ("DEAD", None, Some(death)),
+            MailOutcome::Waits(at) => ("WAITING", Some(at.naive_utc()), None),
         };
+        let died_at = death.as_ref().map(|death| death.at.naive_utc());
         sqlx::query(
-            "UPDATE mails SET sealed = IF(? = 'WAITING', sealed, ''), \
-             next_attempt_at = COALESCE(?, next_attempt_at), status = ? \
+            "UPDATE mails SET sealed = IF(? = 'WAITING' OR expires_at > ?, sealed, ''), \
+             next_attempt_at = COALESCE(?, next_attempt_at), died_at = ?, failure = ?, status = ? \
              WHERE id = ? AND status = 'WAITING' AND attempts = ?",
         )
         .bind(status)
+        .bind(died_at)
         .bind(next)
+        .bind(died_at)
+        .bind(death.map(|death| death.reason))
         .bind(status)
         .bind(taken.mail.id.as_uuid())
         .bind(taken.attempt)
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    #[instrument(name = "db.mails.forget_links", skip_all)]
+    async fn forget_links(&self, now: DateTime<Utc>, limit: u32) -> Result<u64, NotifyError> {
+        let done = sqlx::query(
+            "UPDATE mails SET sealed = '' \
+             WHERE status = 'DEAD' AND sealed <> '' AND expires_at <= ? LIMIT ?",
+        )
+        .bind(now.naive_utc())
+        .bind(limit)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
     }
 
     #[instrument(name = "db.mails.forget", skip_all)]

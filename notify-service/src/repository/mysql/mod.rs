@@ -1,6 +1,7 @@
 //! The adapter over MySQL and MariaDB.
 
 mod dead_letters;
+mod dead_mails;
 mod mails;
 mod notifications;
 mod receipts;

@@ -1,8 +1,11 @@
-//! `ehub dlq`: the events that could not be processed, and what becomes of them.
+//! `ehub dlq`: the events that could not be processed, the mails that could not be sent, and what becomes of
+//! them.
 //!
-//! notify-service keeps its dead letters for a decision; it is asked through the gateway, as an
+//! notify-service keeps both for a decision; it is asked through the gateway, as an
 //! administrator, so that who decided and why stays on record. What other consumers gave up lies in their
 //! queues of the broker, which are only counted here.
+
+mod mails;
 
 use std::process::ExitCode;
 
@@ -29,7 +32,9 @@ const KEEPER: &str = "notify-service";
     cargo ehub dlq list\n  \
     cargo ehub dlq show 01983c7e-0000-7000-8000-000000000000\n  \
     cargo ehub dlq replay 01983c7e-0000-7000-8000-000000000000\n  \
-    cargo ehub dlq discard 01983c7e-0000-7000-8000-000000000000 --reason \"a test event\"")]
+    cargo ehub dlq discard 01983c7e-0000-7000-8000-000000000000 --reason \"a test event\"\n  \
+    cargo ehub dlq mails\n  \
+    cargo ehub dlq resend 01983c7e-0000-7000-8000-000000000000")]
 pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -67,6 +72,18 @@ enum Action {
         #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
         reason: String,
     },
+    /// Lists mails that were given up, the newest first; their addresses are told nobody
+    Mails {
+        /// Mails listed at most
+        #[arg(short = 'n', long, value_name = "N", default_value_t = PAGE,
+            value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        limit: u64,
+    },
+    /// Has one mail sent after all, as long as its link is good
+    Resend {
+        /// Its id, as `mails` shows it
+        id: Uuid,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -92,7 +109,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let admin = args.administrator.login().await?;
     match &args.action {
         Action::List { status, limit } => {
-            let letters = list(&admin, *status, *limit).await?;
+            let letters = items(&admin, PATH, status.query(), *limit).await?;
             ui::line(&table(&letters));
             if args.administrator.is_local() {
                 tell_of_queues().await;
@@ -109,22 +126,24 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
             let body = json!({"reason": reason});
             ui::line(&decided(&decide(&admin, *id, "discard", &body).await?));
         }
+        Action::Mails { limit } => ui::line(&mails::list(&admin, *limit).await?),
+        Action::Resend { id } => ui::line(&mails::resend(&admin, *id).await?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// As many pages as it takes.
-async fn list(admin: &Api, status: Status, limit: u64) -> Result<Vec<Value>> {
-    let (mut letters, mut token) = (Vec::new(), String::new());
+async fn items(admin: &Api, path: &str, filter: &str, limit: u64) -> Result<Vec<Value>> {
+    let (mut items, mut token) = (Vec::new(), String::new());
     loop {
-        let left = limit.saturating_sub(letters.len() as u64).min(PAGE);
-        let path = format!("{PATH}?page_size={left}{}{token}", status.query());
+        let left = limit.saturating_sub(items.len() as u64).min(PAGE);
+        let path = format!("{path}?page_size={left}{filter}{token}");
         let page = answer(admin.get(&path).await?)?;
-        let items = page["items"].as_array().context("no items in the answer")?;
-        letters.extend(items.iter().cloned());
+        let found = page["items"].as_array().context("no items in the answer")?;
+        items.extend(found.iter().cloned());
         match page["next_page_token"].as_str().filter(|next| !next.is_empty()) {
-            Some(next) if (letters.len() as u64) < limit => token = format!("&page_token={next}"),
-            _ => return Ok(letters),
+            Some(next) if (items.len() as u64) < limit => token = format!("&page_token={next}"),
+            _ => return Ok(items),
         }
     }
 }
@@ -146,6 +165,7 @@ fn answer(reply: Reply) -> Result<Value> {
         "DEAD_LETTER_NOT_FOUND" => "there is no such dead letter; cargo ehub dlq list shows all",
         "DEAD_LETTER_DECIDED" => "somebody has decided before; cargo ehub dlq show tells who",
         "REPLAY_FAILED" => "it cannot be processed as it is, and stays open; cargo ehub dlq show",
+        "DEAD_MAIL_NOT_FOUND" => "no such mail is dead; cargo ehub dlq mails shows those that are",
         "PERMISSION_DENIED" => "only administrators may; name one by --email",
         _ => "cargo ehub status tells whether notify-service is well",
     };
@@ -157,12 +177,16 @@ fn text(letter: &Value, member: &str) -> String {
 }
 
 fn table(letters: &[Value]) -> String {
-    const COLUMNS: [&str; 5] = ["id", "created_at", "routing_key", "status", "reason"];
     if letters.is_empty() {
         return "  no dead letters\n".to_owned();
     }
-    let head = COLUMNS.map(str::to_owned).to_vec();
-    let rows = letters.iter().map(|letter| COLUMNS.map(|column| text(letter, column)).to_vec());
+    columns(["id", "created_at", "routing_key", "status", "reason"], letters)
+}
+
+/// These members of each, one line for each.
+fn columns<const N: usize>(names: [&str; N], items: &[Value]) -> String {
+    let head = names.map(str::to_owned).to_vec();
+    let rows = items.iter().map(|item| names.map(|name| text(item, name)).to_vec());
     ui::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
