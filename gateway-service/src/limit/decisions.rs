@@ -47,13 +47,23 @@ fn counters(class: Class) -> [Counter; 4] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::net::{IpAddr, Ipv4Addr};
 
+    use chassis::run::Service as _;
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::super::{Key, Limiter, Subject};
     use super::*;
+    use crate::App;
     use crate::config::{QuotaConfig, RateLimitConfig};
+
+    #[test]
+    fn every_class_that_has_a_quota_is_counted() {
+        let quota = |line: &'static str| line.strip_prefix("[rate_limits.")?.split(']').next();
+        let quotas: BTreeSet<&str> = App::DEFAULTS.lines().filter_map(quota).collect();
+        assert_eq!(BTreeSet::from(Class::ALL.map(Class::name)), quotas);
+    }
 
     #[tokio::test]
     async fn each_decision_is_counted_under_what_it_was() {

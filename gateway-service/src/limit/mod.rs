@@ -57,11 +57,12 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Default,
         Self::Login,
         Self::Refresh,
         Self::Register,
+        Self::Mail,
         Self::Payment,
         Self::Docs,
         Self::Address,
