@@ -5,7 +5,7 @@
 #
 # The fleet must have room for it, and is not good for anything else afterwards:
 #
-#   export EH_GATEWAY__RATE_LIMITS__{DEFAULT,LOGIN,REGISTER,PAYMENT,DOCS}__REQUESTS=1000000
+#   export EH_GATEWAY__RATE_LIMITS__{DEFAULT,LOGIN,REGISTER,PAYMENT,CALLBACK,DOCS}__REQUESTS=1000000
 #   cargo ehub up --detach && scripts/schemathesis.sh; cargo ehub down
 #
 # usage: scripts/schemathesis.sh [GATEWAY [EXAMPLES [SECONDS]]]

@@ -179,6 +179,8 @@ pub struct RateLimitConfig {
     pub mail: QuotaConfig,
     /// Orders and payments.
     pub payment: QuotaConfig,
+    /// What says that it comes from the payment provider, good or forged, of one address.
+    pub callback: QuotaConfig,
     /// The pages and files of the documentation.
     pub docs: QuotaConfig,
     /// Everything that comes from one address, whoever asks; on top of the others.
@@ -196,6 +198,7 @@ impl Default for RateLimitConfig {
             register: QuotaConfig::new(30, 60, 1),
             mail: QuotaConfig::new(30, 60, 1),
             payment: QuotaConfig::new(120, 60, 1),
+            callback: QuotaConfig::new(6_000, 60, 60),
             docs: QuotaConfig::new(120, 60, 10),
             address: QuotaConfig::new(60_000, 60, 600),
         }

@@ -25,8 +25,8 @@ mod wire;
 pub(crate) use route::Route;
 use utoipa_axum::routes;
 
-use crate::limit::Class::{Docs, Login, Mail, Payment, Refresh, Register};
-use crate::shedding::Priority::{Callback, Pay};
+use crate::limit::Class::{self, Docs, Login, Mail, Payment, Refresh, Register};
+use crate::shedding::Priority::{self, Pay};
 
 /// Every route, in the order of the documentation.
 pub(crate) fn table() -> Vec<Route> {
@@ -120,15 +120,19 @@ fn shop() -> Vec<Route> {
             .answers(&["ORDER_NOT_FOUND", "ORDER_STATE_CONFLICT"]),
         Route::user(routes!(orders::timeline)).answers(&["ORDER_NOT_FOUND"]),
         Route::user(routes!(payments::read)).answers(&["PAYMENT_NOT_FOUND"]),
-        Route::open(routes!(payments::callback)).takes_any_body().matters(Callback).answers(&[
-            "SIGNATURE_MALFORMED",
-            "SIGNATURE_MISSING",
-            "SIGNATURE_INVALID",
-            "TIMESTAMP_OUT_OF_RANGE",
-            "CALLBACK_INVALID",
-            "AMOUNT_MISMATCH",
-            "PAYMENT_NOT_FOUND",
-        ]),
+        Route::open(routes!(payments::callback))
+            .takes_any_body()
+            .counts(Class::Callback)
+            .matters(Priority::Callback)
+            .answers(&[
+                "SIGNATURE_MALFORMED",
+                "SIGNATURE_MISSING",
+                "SIGNATURE_INVALID",
+                "TIMESTAMP_OUT_OF_RANGE",
+                "CALLBACK_INVALID",
+                "AMOUNT_MISMATCH",
+                "PAYMENT_NOT_FOUND",
+            ]),
     ]
 }
 

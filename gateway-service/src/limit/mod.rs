@@ -49,6 +49,8 @@ pub enum Class {
     Mail,
     /// Orders and payments.
     Payment,
+    /// What says that it comes from the payment provider.
+    Callback,
     /// The documentation: few requests, and long answers.
     Docs,
     /// Everything that comes from one address, whoever asks for it.
@@ -57,13 +59,14 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Default,
         Self::Login,
         Self::Refresh,
         Self::Register,
         Self::Mail,
         Self::Payment,
+        Self::Callback,
         Self::Docs,
         Self::Address,
     ];
@@ -77,6 +80,7 @@ impl Class {
             Self::Register => "register",
             Self::Mail => "mail",
             Self::Payment => "payment",
+            Self::Callback => "callback",
             Self::Docs => "docs",
             Self::Address => "address",
         }
@@ -210,6 +214,7 @@ pub struct Limiter {
     register: Quota,
     mail: Quota,
     payment: Quota,
+    callback: Quota,
     docs: Quota,
     address: Quota,
     local: local::LocalBudgets,
@@ -227,10 +232,11 @@ impl Limiter {
             &config.register,
             &config.mail,
             &config.payment,
+            &config.callback,
             &config.docs,
             &config.address,
         ];
-        let [default, login, refresh, register, mail, payment, docs, address] =
+        let [default, login, refresh, register, mail, payment, callback, docs, address] =
             quotas.map(Quota::new);
         let longest = quotas.map(|quota| quota.window_s.get()).into_iter().max().unwrap_or(1);
         // A window, and the span that is forgotten late.
@@ -243,6 +249,7 @@ impl Limiter {
             register,
             mail,
             payment,
+            callback,
             docs,
             address,
             local: local::LocalBudgets::new(config.key_capacity, idle),
@@ -261,6 +268,7 @@ impl Limiter {
             Class::Register => &self.register,
             Class::Mail => &self.mail,
             Class::Payment => &self.payment,
+            Class::Callback => &self.callback,
             Class::Docs => &self.docs,
             Class::Address => &self.address,
         }

@@ -93,14 +93,14 @@ impl Admission {
     }
 
     /// A request leaves; what it took is learnt if it was `served`.
-    fn leave(&self, entered: Instant, served: Option<usize>) {
+    fn leave(&self, priority: Priority, entered: Instant, served: Option<usize>) {
         let now = Instant::now();
         let mut shedder = self.shedder();
         if let Some(route) = served {
             shedder.learn(route, now.saturating_duration_since(entered), now);
             self.0.limit.set(metric(shedder.limit()));
         }
-        shedder.leave();
+        shedder.leave(priority);
     }
 
     fn shedder(&self) -> MutexGuard<'_, Shedder> {
@@ -148,7 +148,7 @@ impl Seat {
 
     fn leave(&self, served: Option<usize>) {
         if let Some(entered) = self.entered().take() {
-            self.admission.leave(entered, served);
+            self.admission.leave(self.priority, entered, served);
         }
     }
 

@@ -2,9 +2,10 @@
 //! what matters least is refused first.
 //!
 //! How much can be served is not configured but observed (`limit.rs`). Each class of requests may
-//! fill a share of it: what is left above the share of reads is there for orders, and so on up to the
-//! callbacks of the payment provider, which may take the last place. Nothing here does I/O or looks at
-//! a clock.
+//! fill a share of it: what is left above the share of reads is there for orders, and what is left
+//! above that for payments. Callbacks of the payment provider have a share apart, which nobody else
+//! fills and which they do not leave: anybody can send what looks like one, and who sent it is
+//! known when its signature is checked, which is after this. Nothing here does I/O or looks at a clock.
 
 pub(crate) mod limit;
 mod pace;
@@ -18,8 +19,8 @@ use self::limit::Limit;
 use self::pace::Pace;
 use self::settings::SheddingConfig;
 
-/// What a request is worth when not all can be served. The order is that of importance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a request is worth when not all can be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {
     /// Reads, and what nobody asked for.
     Read,
@@ -27,12 +28,13 @@ pub(crate) enum Priority {
     Order,
     /// What moves the money of an order that is there.
     Pay,
-    /// What the payment provider tells: money has moved already.
+    /// What says that it comes from the payment provider. It neither waits for customers, for money
+    /// has moved already, nor takes a place from them, for it may be forged.
     Callback,
 }
 
 impl Priority {
-    /// All of them.
+    /// All of them: customers' in the order of importance, then callbacks.
     pub(crate) const ALL: [Self; 4] = [Self::Read, Self::Order, Self::Pay, Self::Callback];
 
     /// The name in metrics.
@@ -51,7 +53,9 @@ pub(crate) struct Shedder {
     config: SheddingConfig,
     limit: Limit,
     paces: Vec<Pace>,
-    in_flight: usize,
+    /// Requests that are in and no callbacks.
+    customers: usize,
+    callbacks: usize,
 }
 
 impl Shedder {
@@ -61,30 +65,42 @@ impl Shedder {
             config: config.clone(),
             limit: Limit::new(config, max, now),
             paces: (0..routes).map(|_| Pace::new(now)).collect(),
-            in_flight: 0,
+            customers: 0,
+            callbacks: 0,
         }
     }
 
     /// Lets a request in, if there is room for one of its class.
     pub(crate) fn enter(&mut self, priority: Priority) -> bool {
-        let is_admitted = self.in_flight < self.room(priority);
+        let room = self.room(priority);
+        let inside = self.inside(priority);
+        let is_admitted = *inside < room;
         if is_admitted {
-            self.in_flight += 1;
-            self.limit.saw(self.in_flight);
+            *inside += 1;
+            self.limit.saw(self.customers + self.callbacks);
         }
         is_admitted
     }
 
-    /// A request has left; nothing is learnt from it.
-    pub(crate) fn leave(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+    /// A request of this class has left; nothing is learnt from it.
+    pub(crate) fn leave(&mut self, priority: Priority) {
+        let inside = self.inside(priority);
+        *inside = inside.saturating_sub(1);
+    }
+
+    /// Those who share places with this class.
+    fn inside(&mut self, priority: Priority) -> &mut usize {
+        match priority {
+            Priority::Callback => &mut self.callbacks,
+            Priority::Read | Priority::Order | Priority::Pay => &mut self.customers,
+        }
     }
 
     /// A request of a route was served, and took so long.
     pub(crate) fn learn(&mut self, route: usize, took: Duration, now: Instant) {
         if let Some(pace) = self.paces.get_mut(route) {
             let pace = pace.of(took, now, &self.config);
-            self.limit.saw(self.in_flight);
+            self.limit.saw(self.customers + self.callbacks);
             self.limit.observe(route, pace, now);
         }
     }
@@ -98,7 +114,7 @@ impl Shedder {
     fn room(&self, priority: Priority) -> usize {
         let limit = self.limit.current();
         let percent = match priority {
-            Priority::Callback => return limit,
+            Priority::Callback => self.config.callback_percent,
             Priority::Pay => self.config.pay_percent,
             Priority::Order => self.config.order_percent,
             Priority::Read => self.config.read_percent,
@@ -125,23 +141,39 @@ mod tests {
     fn what_matters_less_is_refused_first() {
         let (mut shedder, reads) = full_of(Read, 100);
         assert_eq!(reads, 70);
-        for (priority, room) in [(Order, 15), (Pay, 10), (Callback, 5)] {
+        for (priority, room, less) in [(Order, 15, &[Read][..]), (Pay, 10, &[Read, Order])] {
             for _ in 0..room {
                 assert!(shedder.enter(priority), "{priority:?}");
             }
-            for less in Priority::ALL.into_iter().filter(|other| *other <= priority) {
-                assert!(!shedder.enter(less), "{less:?} when {priority:?} is full");
+            for refused in less.iter().chain([&priority]) {
+                assert!(!shedder.enter(*refused), "{refused:?} when {priority:?} is full");
             }
         }
     }
 
     #[test]
-    fn a_place_that_is_left_goes_to_the_next() {
-        let (mut shedder, _) = full_of(Callback, 10);
-        shedder.leave();
-        assert!(!shedder.enter(Read), "not to one who matters less");
+    fn callbacks_take_no_place_of_customers_nor_customers_theirs() {
+        let (mut shedder, callbacks) = full_of(Callback, 100);
+        assert_eq!(callbacks, 5, "however many come");
+        for customer in 0..95 {
+            assert!(shedder.enter(Pay), "{customer}");
+        }
+        assert!(!shedder.enter(Pay) && !shedder.enter(Callback), "the house is full");
+        shedder.leave(Callback);
+        assert!(!shedder.enter(Pay), "a place of the callbacks stays theirs");
         assert!(shedder.enter(Callback));
+        shedder.leave(Pay);
         assert!(!shedder.enter(Callback));
+        assert!(shedder.enter(Pay));
+    }
+
+    #[test]
+    fn a_place_that_is_left_goes_to_the_next() {
+        let (mut shedder, _) = full_of(Pay, 100);
+        shedder.leave(Pay);
+        assert!(!shedder.enter(Read), "not to one who matters less");
+        assert!(shedder.enter(Pay));
+        assert!(!shedder.enter(Pay));
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct SheddingConfig {
     pub order_percent: u8,
     /// The same for payments, cancellations and refunds.
     pub pay_percent: u8,
+    /// Percentage of the limit that callbacks of the payment provider may fill, and nobody else; with
+    /// `pay_percent` 100 at most.
+    pub callback_percent: u8,
 }
 
 impl SheddingConfig {
@@ -64,9 +67,10 @@ impl SheddingConfig {
         }
         let order = u64::from(self.order_percent);
         let pay = u64::from(self.pay_percent);
-        within("shedding.pay_percent", pay, (1, 100))?;
+        within("shedding.pay_percent", pay, (1, 99))?;
         within("shedding.order_percent", order, (1, pay))?;
-        within("shedding.read_percent", u64::from(self.read_percent), (1, order))
+        within("shedding.read_percent", u64::from(self.read_percent), (1, order))?;
+        within("shedding.callback_percent", u64::from(self.callback_percent), (1, 100 - pay))
     }
 }
 
@@ -82,6 +86,7 @@ impl Default for SheddingConfig {
             read_percent: 70,
             order_percent: 85,
             pay_percent: 95,
+            callback_percent: 5,
         }
     }
 }
@@ -102,7 +107,9 @@ mod tests {
             ("baseline_s", SheddingConfig { baseline_s: 0, ..good.clone() }),
             ("read_percent", SheddingConfig { read_percent: 90, ..good.clone() }),
             ("order_percent", SheddingConfig { order_percent: 96, ..good.clone() }),
-            ("pay_percent", SheddingConfig { pay_percent: 101, ..good.clone() }),
+            ("pay_percent", SheddingConfig { pay_percent: 100, ..good.clone() }),
+            ("callback_percent", SheddingConfig { callback_percent: 0, ..good.clone() }),
+            ("callback_percent", SheddingConfig { callback_percent: 6, ..good.clone() }),
         ] {
             let error = bad.validate().unwrap_err().to_string();
             assert!(error.contains(key), "{key}: {error}");

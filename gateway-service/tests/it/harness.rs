@@ -16,6 +16,7 @@ use chassis::testing::grpc::{Server, channel};
 use chassis::testing::tokens::TestIssuer;
 use gateway_service::client::Upstreams;
 use gateway_service::config::Config;
+use gateway_service::limit::Class;
 use gateway_service::{App, Parts, app};
 use http::{HeaderName, HeaderValue, Method, header};
 use proto::auth::v1::GetJwksResponse;
@@ -50,7 +51,7 @@ impl Gateway {
 
     /// Starts with quotas that no test uses up.
     pub(crate) async fn unlimited() -> Self {
-        let quotas = ["DEFAULT", "LOGIN", "REFRESH", "REGISTER", "PAYMENT", "DOCS", "ADDRESS"];
+        let quotas = Class::ALL.map(|class| class.name().to_ascii_uppercase());
         let quotas = quotas.map(|class| format!("RATE_LIMITS__{class}__REQUESTS"));
         let settings: Vec<_> = quotas.iter().map(|key| (key.as_str(), "1000000")).collect();
         Self::with(&settings).await

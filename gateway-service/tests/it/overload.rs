@@ -9,7 +9,8 @@ use crate::harness::{Ask, Gateway, PATIENCE, until};
 use crate::samples::ID;
 use crate::table::{Row, table};
 
-/// Twenty places, of which reads may fill fourteen, orders seventeen, and payments nineteen.
+/// Twenty places, of which reads may fill fourteen, orders seventeen, and payments nineteen; one is
+/// for callbacks.
 const HOUSE: (&str, &str) = ("SERVER__MAX_CONCURRENCY", "20");
 /// Their calls must not be what is bounded here.
 const UNBOUNDED: (&str, &str) = ("UPSTREAM__MAX_IN_FLIGHT", "1000");
@@ -78,17 +79,41 @@ async fn reads_are_refused_while_orders_payments_and_callbacks_pass() {
 }
 
 #[tokio::test]
-async fn the_last_place_is_for_a_callback() {
+async fn forged_callbacks_however_many_leave_customers_their_places() {
     let gateway = Gateway::with(&[HOUSE, UNBOUNDED]).await;
     gateway.fleet.script("HandleCallback", [Answer::Silence]);
-    let slow = || request("POST", "/api/v1/payments/callback");
-    let _held = Waiting::send(&gateway, 17, slow).await;
-    assert_eq!(gateway.code(order(&gateway)).await, "SERVICE_UNAVAILABLE");
+    let forged = || request("POST", "/api/v1/payments/callback");
+    let mut flood = Waiting::send(&gateway, 1, forged).await;
+    for _ in 0..50 {
+        let refused = gateway.ask(callback()).await;
+        assert_eq!(refused.code(), "SERVICE_UNAVAILABLE");
+        assert_eq!(refused.header("retry-after"), Some("1"), "a provider comes again");
+    }
+    assert!(!gateway.fleet.has_calls(), "they cost payment-service nothing");
+    gateway.fleet.script("ListProducts", [Answer::Silence]);
+    let _slow = Waiting::send(&gateway, 14, || request("GET", "/api/v1/products")).await;
+    assert_eq!(gateway.ask(order(&gateway)).await.status, 201);
     assert_eq!(gateway.ask(pay(&gateway)).await.status, 200);
-    let _more = Waiting::send(&gateway, 2, slow).await;
+    flood.0.shutdown().await;
+    gateway.fleet.script("HandleCallback", [Answer::Usual]);
+    assert_eq!(gateway.ask(callback()).await.status, 200);
+}
+
+#[tokio::test]
+async fn customers_however_many_leave_callbacks_their_place() {
+    let gateway = Gateway::with(&[HOUSE, UNBOUNDED]).await;
+    gateway.fleet.script("RefundOrder", [Answer::Silence]);
+    let token = gateway.customer();
+    let refund = || {
+        let path = format!("/api/v1/orders/{ID}/refund");
+        let ask = http::Request::post(path).header("host", "gateway.test");
+        let ask = ask.header("idempotency-key", "k");
+        let ask = ask.header("authorization", format!("Bearer {token}"));
+        ask.body(axum::body::Body::empty()).unwrap()
+    };
+    let _full = Waiting::send(&gateway, 19, refund).await;
     assert_eq!(gateway.code(pay(&gateway)).await, "SERVICE_UNAVAILABLE");
-    let _last = Waiting::send(&gateway, 1, slow).await;
-    assert_eq!(gateway.code(callback()).await, "SERVICE_UNAVAILABLE", "now it is full");
+    assert_eq!(gateway.ask(callback()).await.status, 200);
 }
 
 #[tokio::test]

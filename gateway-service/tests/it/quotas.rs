@@ -1,13 +1,18 @@
 //! Quotas that one gateway counts: how many requests, whose, and what the answers tell.
 
 use chassis::auth::FeedPage;
+use chassis::error::{ErrorCode, Kind};
 use chrono::TimeDelta;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use crate::fleet::Answer;
 use crate::harness::{Ask, Gateway, login};
 use crate::replies::Reply;
 use crate::samples::CUSTOMER;
+
+/// What payment-service says to a callback that it did not believe.
+const FORGED: ErrorCode = ErrorCode::new("SIGNATURE_INVALID", Kind::Unauthenticated);
 
 /// Few requests, and a window in which nothing comes back while a test runs.
 async fn strict(more: &[(&str, &str)]) -> Gateway {
@@ -123,6 +128,26 @@ async fn the_documentation_has_one_too() {
     assert_eq!(gateway.code(file()).await, "RATE_LIMITED");
     assert_eq!(gateway.ask(file().from("192.0.2.1")).await.status, 200, "of each address");
     assert_eq!(gateway.ask(Ask::get("/api/v1/products")).await.status, 200);
+}
+
+#[tokio::test]
+async fn callbacks_have_a_budget_of_each_address_and_spend_nobody_elses() {
+    let gateway = strict(&[
+        ("RATE_LIMITS__CALLBACK__REQUESTS", "3"),
+        ("RATE_LIMITS__CALLBACK__WINDOW_S", "36000"),
+    ])
+    .await;
+    gateway.fleet.script("HandleCallback", [Answer::code(FORGED)]);
+    let forged = || Ask::post("/api/v1/payments/callback").json("{}").from("192.0.2.1");
+    let (asked, refused) = spend(&gateway, forged).await;
+    assert_eq!(asked, 3);
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"callback\";q=3;w=36000"));
+    assert!(refused.header("retry-after").is_some(), "a provider comes again");
+    assert_eq!(gateway.fleet.take_calls().len(), 3, "more cost payment-service nothing");
+    let neighbour = Ask::get("/api/v1/products").from("192.0.2.1");
+    assert_eq!(gateway.ask(neighbour).await.status, 200, "who shares the address is not refused");
+    gateway.fleet.script("HandleCallback", [Answer::Usual]);
+    assert_eq!(gateway.ask(forged().from("192.0.2.2")).await.status, 200, "nor is the provider");
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ const SHOP: &[Line] = &[
     (Admin, "POST /api/v1/orders/{id}/complete", 200, "CompleteOrder", "default", ""),
     (User, "GET /api/v1/orders/{id}/timeline", 200, "GetTimeline", "default", ""),
     (User, "GET /api/v1/payments/{id}", 200, "GetPayment", "default", ""),
-    (Anyone, "POST /api/v1/payments/callback", 200, "HandleCallback", "default", "{}"),
+    (Anyone, "POST /api/v1/payments/callback", 200, "HandleCallback", "callback", "{}"),
 ];
 
 const PEOPLE: &[Line] = &[

@@ -1,15 +1,20 @@
-//! The payment provider's callback: A104 to A115.
+//! The payment provider's callback: A104 to A115; and A148, which is beyond the numbers of the
+//! catalogue.
 
 mod content;
+mod flood;
 pub(crate) mod provider;
 mod repeated;
 mod signatures;
+
+use std::time::Duration;
 
 use crate::support::run::{Row, row};
 
 use self::content::{
     a110_other_terms_than_ours, a111_unknown_payments_and_types, a112_news_that_come_too_late,
 };
+use self::flood::a148_a_flood_of_forged_callbacks;
 use self::repeated::a108_callbacks_sent_again;
 use self::signatures::{
     a104_no_signature, a105_other_keys_and_bodies, a106_odd_times, a107_changed_times,
@@ -30,5 +35,6 @@ pub(crate) fn rows() -> Vec<Row> {
         row!(a112_news_that_come_too_late),
         row!(a113_tokens_instead_of_signatures),
         row!(a115_what_a_refusal_tells),
+        row!(a148_a_flood_of_forged_callbacks).alone().within(Duration::from_mins(5)),
     ]
 }

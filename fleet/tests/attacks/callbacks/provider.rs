@@ -16,7 +16,8 @@ use crate::support::stage::Stage;
 pub(crate) const KEY: &[u8] = b"whsec_for-development-only-0123456789abcdef";
 /// The header that a signature stands in.
 pub(crate) const HEADER: &str = "EnterpriseHub-Signature";
-const PATH: &str = "/api/v1/payments/callback";
+/// Where callbacks are sent.
+pub(super) const PATH: &str = "/api/v1/payments/callback";
 
 /// What a callback says.
 #[derive(Clone)]
