@@ -24,7 +24,7 @@ use crate::middleware::admission::{Admission, admit};
 use crate::middleware::bodies::Bodies;
 use crate::middleware::client_address::is_trusted;
 use crate::middleware::host::{self, Hosts};
-use crate::middleware::trace::{RouteMetrics, trace};
+use crate::middleware::trace::{RouteMetrics, Tracing, trace};
 use crate::middleware::{compression, cors, problems, security};
 use crate::state::Gateway;
 use crate::{api, openapi, refusal};
@@ -114,13 +114,13 @@ pub fn router(config: &Config, parts: Parts) -> anyhow::Result<Router> {
 /// The layers, the outermost first. They stand inside the router, which has matched the route
 /// already; unmatched paths and wrong methods pass through them too.
 fn layered(router: Router, config: &Config, admission: Admission) -> anyhow::Result<Router> {
-    let metrics = Arc::new(RouteMetrics::new(openapi::operations()));
+    let traced = Arc::new(Tracing::new(config, RouteMetrics::new(openapi::operations())));
     let hosts = Arc::new(Hosts::parse(&config.http.allowed_hosts)?);
     let layers = ServiceBuilder::new()
         // Marks the token before anything could print the request.
         .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
         // Names, traces and measures the request; outside the rest, so that it sees every outcome.
-        .layer(from_fn_with_state(metrics, trace))
+        .layer(from_fn_with_state(traced, trace))
         // Strips asserted identities before anyone could believe them; its response headers
         // belong on everything that leaves, also on preflights.
         .layer(from_fn(security::secure))

@@ -19,6 +19,10 @@ pub struct Config {
     /// Peers whose `X-Forwarded-For` is believed, as addresses or networks.
     #[serde(default, deserialize_with = "networks")]
     pub trusted_proxies: Vec<Network>,
+    /// Peers whose decision about recording a trace (the flag `sampled` of `traceparent`) is followed,
+    /// as addresses or networks. One that passes on what its clients say must not be among them.
+    #[serde(default, deserialize_with = "networks")]
+    pub trusted_samplers: Vec<Network>,
     /// Where the process listens.
     #[serde(default)]
     pub server: ServerConfig,

@@ -16,7 +16,8 @@ pub struct TelemetryConfig {
     pub filter: String,
     /// gRPC address of an OTLP collector; empty means that traces are not exported.
     pub otlp_endpoint: String,
-    /// Share of new traces that is recorded, 0 to 1; a trace begun elsewhere keeps its decision.
+    /// Share of new traces that is recorded, 0 to 1; a trace begun by another service keeps its
+    /// decision, and one begun by a stranger has none.
     pub sample_ratio: f64,
     /// Ended spans that wait to be exported at most; more are dropped, so that a collector that is
     /// away costs memory up to this bound and nothing else.

@@ -1,6 +1,7 @@
 //! Telemetry: log lines on stdout, traces to a collector, metrics on the internal port.
 
 mod catalogue;
+pub mod edge;
 pub mod log;
 pub mod metrics;
 mod process;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, ensure};
 use fleet::harness::Api;
 use fleet::harness::api::{new_email, new_key};
+use fleet::harness::raw::new_address;
 use fleet::services::Service;
 use fleet::{Fleet, FleetOptions};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -44,11 +45,15 @@ impl Journey {
 
     /// Registers, logs in, orders, and reads of it among the notifications.
     async fn travel(&mut self, fleet: &Fleet) -> Result<()> {
-        let api = fleet.http()?;
+        self.travel_as(fleet, &fleet.http()?).await
+    }
+
+    /// The same by this client.
+    async fn travel_as(&mut self, fleet: &Fleet, api: &Api) -> Result<()> {
         let body = json!({"email": self.email, "password": PASSWORD, "display_name": "Ada"});
-        self.send(&api, Method::POST, "/api/v1/users", &body).await?;
+        self.send(api, Method::POST, "/api/v1/users", &body).await?;
         let body = json!({"email": self.email, "password": PASSWORD});
-        let tokens = self.send(&api, Method::POST, "/api/v1/auth/login", &body).await?;
+        let tokens = self.send(api, Method::POST, "/api/v1/auth/login", &body).await?;
         let (access, refresh) = (text(&tokens, "access_token")?, text(&tokens, "refresh_token")?);
         let customer = api.with_token(&access);
         self.secrets.extend([access, refresh]);
@@ -203,20 +208,28 @@ fn the_outbox_shows_its_wait(spans: &[Seen], namespace: &str) -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs the middleware: cargo ehub test"]
-async fn the_caller_decides_what_is_recorded_and_ratio_zero_records_nothing_else() -> Result<()> {
+async fn a_trusted_peer_decides_what_is_recorded_and_no_stranger() -> Result<()> {
     let collector = Collector::start().await?;
     let ratio = |options: FleetOptions, service: &Service| {
         options.setting(&format!("{}__TELEMETRY__SAMPLE_RATIO", service.variable), "0.0")
     };
-    let fleet = Fleet::start(Service::ALL.iter().fold(collector.options(), ratio)).await?;
+    let (trusted, stranger) = (new_address(), new_address());
+    let options = collector.options().setting("EH_GATEWAY__TRUSTED_SAMPLERS", &trusted.to_string());
+    let fleet = Fleet::start(Service::ALL.iter().fold(options, ratio)).await?;
     fleet.seed().await?;
     let customer = fleet.customer().await?;
     ensure!(order(&customer, "pm_ok").await?["status"] == "PAID");
-    let (unrecorded, recorded) =
-        ("4bf92f3577b34da6a3ce929d0e0e4737", "4bf92f3577b34da6a3ce929d0e0e4738");
-    Journey::new(unrecorded, "00").travel(&fleet).await?;
+    let client = |address| Api::bound_to(fleet.gateway_urls().swap_remove(0), address);
+    let (trusted, stranger) = (client(trusted)?, client(stranger)?);
+    let recorded = "4bf92f3577b34da6a3ce929d0e0e4738";
     // A service exports in order: when the last journey is there, nothing of the others can follow.
-    Journey::new(recorded, "01").travel(&fleet).await?;
+    for (trace, flags, by) in [
+        ("4bf92f3577b34da6a3ce929d0e0e4736", "01", &stranger),
+        ("4bf92f3577b34da6a3ce929d0e0e4737", "00", &trusted),
+        (recorded, "01", &trusted),
+    ] {
+        Journey::new(trace, flags).travel_as(&fleet, by).await?;
+    }
     collector.until(recorded, |spans| judge(spans, fleet.namespace())).await?;
     let others = collector.spans().into_iter().filter(|span| span.trace != recorded);
     let others: Vec<_> = others.collect();

@@ -65,9 +65,8 @@ pub(crate) fn client_address(
     extensions: &Extensions,
     trusted: &[Network],
 ) -> IpAddr {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     // Without a peer (in-process calls) all callers share one budget, which errs on the safe side.
-    let peer = peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)).to_canonical();
+    let peer = peer(extensions).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     if !is_trusted(trusted, peer) {
         return peer;
     }
@@ -81,6 +80,11 @@ pub(crate) fn client_address(
         }
     }
     nearest
+}
+
+/// The other end of the connection, client or proxy.
+pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
 }
 
 /// Whether an address is that of a proxy of ours.

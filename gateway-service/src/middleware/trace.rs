@@ -7,12 +7,16 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use chassis::grpc::propagation;
+use chassis::telemetry::edge::Recording;
 use chassis::telemetry::trace::current_trace_id;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use metrics::{Counter, Histogram, counter, histogram};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::client_address::{Network, is_trusted, peer};
+use crate::config::Config;
 
 /// The header that names a request; made here unless a well-formed one came in.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,9 +32,39 @@ const UNMATCHED: &str = "unmatched";
 #[derive(Clone)]
 pub(crate) struct TraceId(pub(crate) Arc<str>);
 
+/// How requests are traced and measured.
+pub(crate) struct Tracing {
+    routes: RouteMetrics,
+    recording: Recording,
+    /// Peers that decide themselves what is recorded.
+    samplers: Vec<Network>,
+}
+
+impl Tracing {
+    pub(crate) fn new(config: &Config, routes: RouteMetrics) -> Self {
+        let recording = Recording::new(&config.telemetry);
+        Self { routes, recording, samplers: config.trusted_samplers.clone() }
+    }
+
+    /// Makes the span a part of the trace that the request brings along and returns the trace's id.
+    /// Whether it is recorded is decided here, unless the peer is one that decides. A problem
+    /// document always shows an id, also where spans are filtered out.
+    fn join(&self, span: &Span, request: &Request) -> Arc<str> {
+        let named = propagation::extract(request.headers());
+        let decides = peer(request.extensions()).is_some_and(|at| is_trusted(&self.samplers, at));
+        let parent = if decides { named } else { self.recording.decide(&named) };
+        let is_outside_any_trace = span.set_parent(parent).is_err();
+        if is_outside_any_trace {
+            return chassis::id::new_id().simple().to_string().into();
+        }
+        let id = span.in_scope(current_trace_id);
+        id.unwrap_or_else(|| chassis::id::new_id().simple().to_string()).into()
+    }
+}
+
 /// Names the request, opens its span and measures it.
 pub(crate) async fn trace(
-    State(routes): State<Arc<RouteMetrics>>,
+    State(tracing): State<Arc<Tracing>>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -38,9 +72,9 @@ pub(crate) async fn trace(
     let id = request_id(&request);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-    let metrics = routes.find(route, request.method());
+    let metrics = tracing.routes.find(route, request.method());
     let span = span(&request, route, &id);
-    let trace_id = TraceId(trace_id(&span, request.headers()));
+    let trace_id = TraceId(tracing.join(&span, &request));
     request.extensions_mut().insert(trace_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
@@ -84,17 +118,6 @@ fn known_method(method: &Method) -> Option<&str> {
         Method::OPTIONS,
     ];
     known.contains(method).then(|| method.as_str())
-}
-
-/// Makes the span a part of the trace that the request brings along and returns the trace's id.
-/// A problem document always shows one, also where spans are filtered out.
-fn trace_id(span: &Span, headers: &HeaderMap) -> Arc<str> {
-    let is_outside_any_trace = span.set_parent(propagation::extract(headers)).is_err();
-    if is_outside_any_trace {
-        return chassis::id::new_id().simple().to_string().into();
-    }
-    let id = span.in_scope(current_trace_id);
-    id.unwrap_or_else(|| chassis::id::new_id().simple().to_string()).into()
 }
 
 /// Keeps a request id of visible characters and sane length; anything else could forge log lines.

@@ -97,6 +97,31 @@ async fn a_trace_goes_on_through_the_gateway() {
     shipped.process.stop().await;
 }
 
+/// Services record what the gateway says: the flag that it passes on is the decision.
+#[tokio::test]
+async fn what_is_recorded_is_decided_here_unless_the_peer_may_decide() {
+    for (ratio, samplers, said, passed) in [
+        ("0.0", "192.0.2.1", "01", "00"),
+        ("1.0", "192.0.2.1", "00", "01"),
+        ("0.0", "127.0.0.0/8", "01", "01"),
+        ("1.0", "127.0.0.0/8", "00", "00"),
+    ] {
+        let shipped = Shipped::start(&[
+            ("TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:9"),
+            ("TELEMETRY__SAMPLE_RATIO", ratio),
+            ("TRUSTED_SAMPLERS", samplers),
+        ])
+        .await;
+        let parent = format!("traceparent: 00-{TRACE}-{PARENT}-{said}\r\n");
+        assert_eq!(shipped.get("/api/v1/users/me", &parent).await.status, 200);
+        let call = shipped.fleet.take_call();
+        let told: Vec<_> = call.metadata("traceparent").unwrap().split('-').collect();
+        assert_eq!((told[1], told[3]), (TRACE, passed), "{ratio} {samplers} {said}");
+        assert_ne!(told[2], PARENT, "a span of the gateway's own");
+        shipped.process.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_trace_that_is_none_is_replaced() {
     let shipped = Shipped::start(&[]).await;
@@ -231,6 +256,7 @@ async fn a_process_without_free_descriptors_goes_on_when_there_are_some() {
 async fn a_bad_configuration_ends_the_start_and_is_named() {
     for (key, value, named) in [
         ("TRUSTED_PROXIES", "localhost", "trusted_proxies"),
+        ("TRUSTED_SAMPLERS", "localhost", "trusted_samplers"),
         ("RATE_LIMITS__LOGIN__REQUESTS", "0", "rate_limits.login.requests"),
         ("HTTP__MAX_BODY_BYTES", "many", "http.max_body_bytes"),
         ("HTTP__MAX_BODY_SIZE", "1", "max_body_size"),
