@@ -6,6 +6,8 @@ use super::{Change, IssuedToken, LiveToken, PasswordHash, Purpose, User, UserErr
 
 impl User {
     /// Takes the address for proven. No session ends and nothing is told: the address is the same.
+    /// In which epoch the token was made does not matter: it proves the address, which is what it
+    /// was, and puts nothing in force.
     pub fn verify_email(&self, token: &LiveToken, now: DateTime<Utc>) -> Result<Change, UserError> {
         self.check_active()?;
         if !token.is_for(self) || self.email_verified_at().is_some() {
@@ -16,7 +18,8 @@ impl User {
     }
 
     /// Puts another password in force and ends all sessions: there is none in which it is done. The
-    /// token came by mail, so the address is proven by it as well.
+    /// token came by mail, so the address is proven by it as well. A token from before another
+    /// password, or before the account was disabled, is good for nothing, wherever it was left.
     pub fn recover_password(
         &self,
         token: &LiveToken,
@@ -24,7 +27,7 @@ impl User {
         now: DateTime<Utc>,
     ) -> Result<Change, UserError> {
         self.check_active()?;
-        if !token.is_for(self) {
+        if !token.is_for(self) || !token.is_of_this_epoch(self) {
             return Err(UserError::TokenInvalid);
         }
         let change = self.changed(now, |state| {
@@ -94,8 +97,15 @@ mod tests {
             user_id: user.id(),
             purpose,
             email: user.email().clone(),
+            session_epoch: Some(user.session_epoch()),
             expires_at: later(),
         }
+    }
+
+    /// An identity of that moment.
+    fn id_of(at: DateTime<Utc>) -> TokenId {
+        let millis = u128::from(at.timestamp_millis().unsigned_abs());
+        TokenId::from_uuid(Uuid::from_u128((millis << 80) | (7 << 76) | (2 << 62)))
     }
 
     #[test]
@@ -142,6 +152,44 @@ mod tests {
             assert!(matches!(verified, Err(UserError::TokenInvalid)));
             let recovered = alice.recover_password(&link, PasswordHash::new("other"), later());
             assert!(matches!(recovered, Err(UserError::TokenInvalid)));
+        }
+    }
+
+    #[test]
+    fn a_link_to_another_password_is_of_its_epoch() {
+        let user = registered();
+        let link = token(&user, Purpose::RecoverPassword);
+        let hash = || PasswordHash::new("other");
+        let changed = user.change_password(hash(), None, later()).unwrap().unwrap().user;
+        let disabled = user.set_status(Status::Disabled, later()).unwrap().user;
+        let enabled = disabled.set_status(Status::Active, later()).unwrap().user;
+        for moved in [&changed, &enabled] {
+            let refused = moved.recover_password(&link, PasswordHash::new("third"), later());
+            assert!(matches!(refused, Err(UserError::TokenInvalid)));
+        }
+        let promoted = user.set_roles(Roles::administrator(), later()).unwrap().user;
+        assert!(promoted.recover_password(&link, hash(), later()).is_ok(), "the same password");
+        let proof = token(&user, Purpose::VerifyEmail);
+        assert!(changed.verify_email(&proof, later()).is_ok(), "it puts no password in force");
+    }
+
+    #[test]
+    fn a_link_of_no_known_epoch_is_good_while_nothing_has_changed() {
+        let user = registered();
+        let of = |id: TokenId| LiveToken {
+            id,
+            session_epoch: None,
+            ..token(&user, Purpose::RecoverPassword)
+        };
+        let link = of(id_of(later()));
+        let hash = || PasswordHash::new("other");
+        assert!(user.recover_password(&link, hash(), later()).is_ok());
+        let after = later() + TimeDelta::milliseconds(1);
+        let changed = user.change_password(hash(), None, after).unwrap().unwrap().user;
+        let timeless = of(TokenId::from_uuid(Uuid::from_u128(1)));
+        for (account, link) in [(&changed, &link), (&user, &timeless)] {
+            let refused = account.recover_password(link, PasswordHash::new("third"), after);
+            assert!(matches!(refused, Err(UserError::TokenInvalid)));
         }
     }
 

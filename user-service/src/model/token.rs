@@ -80,6 +80,8 @@ pub struct LiveToken {
     pub purpose: Purpose,
     /// The address it was sent to; for another one it is good for nothing.
     pub email: Email,
+    /// The account's epoch when it was made; `None`: a version that did not write it down made it.
+    pub session_epoch: Option<u64>,
     /// When it is good for nothing any more.
     pub expires_at: DateTime<Utc>,
 }
@@ -151,7 +153,22 @@ impl LiveToken {
         self.user_id == user.id() && self.email.normalized() == user.email().normalized()
     }
 
-    /// The same, used at `at`.
+    /// Whether password and sessions are still those that the account had when it was made. Where
+    /// the epoch is not known, that is certain of an account alone that nothing has changed since.
+    pub fn is_of_this_epoch(&self, user: &User) -> bool {
+        match self.session_epoch {
+            Some(epoch) => epoch == user.session_epoch(),
+            None => self.made_at().is_some_and(|made_at| user.updated_at() <= made_at),
+        }
+    }
+
+    /// When it was made, as its identity tells, to the millisecond.
+    fn made_at(&self) -> Option<DateTime<Utc>> {
+        let (seconds, nanos) = self.id.as_uuid().get_timestamp()?.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+    }
+
+    /// What uses it up at `at`.
     pub fn spent(&self, at: DateTime<Utc>) -> SpentToken {
         SpentToken { id: self.id, purpose: self.purpose, at }
     }

@@ -52,6 +52,7 @@ fn token(user: &User, purpose: Purpose) -> IssuedToken {
             user_id: user.id(),
             purpose,
             email: Email::to_find(user.email().normalized()).unwrap(),
+            session_epoch: Some(user.session_epoch()),
             expires_at: later(),
         },
         digest: TokenDigest::new(digest),
@@ -123,7 +124,8 @@ async fn of_many_uses_at_once_one_is_done(storage: &dyn Storage) {
     assert!(!is_live(storage, &one).await);
     // Worked out anew on the account as it is now, the same use is refused for the token's sake.
     let hash = PasswordHash::new("late");
-    let again = stored.recover_password(&one.token, hash, now()).unwrap();
+    let used = LiveToken { session_epoch: Some(stored.session_epoch()), ..one.token.clone() };
+    let again = stored.recover_password(&used, hash, now()).unwrap();
     assert!(matches!(storage.save(&again).await, Err(UserError::TokenInvalid)));
     assert_eq!(storage.find(user.id()).await.unwrap(), Some(stored), "and nothing is changed");
 }
@@ -159,6 +161,18 @@ async fn a_change_ends_what_it_ends_and_of_this_account_alone(storage: &dyn Stor
     storage.save(&disabled).await.unwrap();
     assert!(!is_live(storage, &link).await);
     assert!(is_live(storage, &untouched).await);
+}
+
+async fn a_token_comes_too_late_for_its_epoch(storage: &dyn Storage) {
+    let user = registered(storage, "late@example.com").await;
+    let changed = user.change_password(PasswordHash::new("other"), None, now()).unwrap().unwrap();
+    storage.save(&changed).await.unwrap();
+    // Made for the account as it was, and stored afterwards: nobody was there to end it.
+    let one = issued(storage, &user, Purpose::RecoverPassword).await;
+    let found = storage.find_live(&one.digest, Purpose::RecoverPassword, now()).await.unwrap();
+    let stored = storage.find(user.id()).await.unwrap().unwrap();
+    let refused = stored.recover_password(&found.unwrap(), PasswordHash::new("third"), now());
+    assert!(matches!(refused, Err(UserError::TokenInvalid)));
 }
 
 async fn so_many_are_live_whoever_issues_at_once(storage: &dyn Storage) {
@@ -225,6 +239,7 @@ async fn suite(storage: Arc<dyn Storage>) {
     of_many_uses_at_once_one_is_done(&*storage).await;
     a_token_that_is_over_allows_nothing(&*storage).await;
     a_change_ends_what_it_ends_and_of_this_account_alone(&*storage).await;
+    a_token_comes_too_late_for_its_epoch(&*storage).await;
     so_many_are_live_whoever_issues_at_once(&*storage).await;
     a_request_is_answered_once(&*storage).await;
     what_is_over_is_forgotten(&*storage).await;

@@ -72,6 +72,7 @@ impl UserService {
                 user_id: user.id(),
                 purpose,
                 email: user.email().clone(),
+                session_epoch: Some(user.session_epoch()),
                 expires_at: issued_at + life,
             },
         })

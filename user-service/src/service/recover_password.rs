@@ -95,6 +95,7 @@ mod tests {
 
     use super::super::testing::{Fixture, PASSWORD, typed};
     use super::*;
+    use crate::repository::TokenRepository as _;
 
     const OTHER: &str = "another good one";
 
@@ -149,6 +150,18 @@ mod tests {
         fixture.change_password(user.id(), OTHER, "a third good one").await.unwrap();
         let refused = fixture.recover(third.presented(), "a fourth good one").await;
         assert!(matches!(refused, Err(UserError::TokenInvalid)), "the owner knows the password");
+    }
+
+    #[tokio::test]
+    async fn a_link_that_a_change_of_the_password_overtook_is_dead() {
+        let fixture = Fixture::new();
+        let user = fixture.registered("alice@example.com").await;
+        let late = fixture.service.make_token(&user, Purpose::RecoverPassword).unwrap();
+        fixture.change_password(user.id(), PASSWORD, OTHER).await.unwrap();
+        assert_eq!(fixture.users.issue(&late, 5, None).await.unwrap(), Issue::Done);
+        let mailed = fixture.last_mailed();
+        let refused = fixture.recover(mailed.presented(), "a third good one").await;
+        assert!(matches!(refused, Err(UserError::TokenInvalid)));
     }
 
     #[tokio::test]

@@ -1,4 +1,7 @@
-//! Links by e-mail: A141 to A147. They are beyond the numbers of the catalogue, which has no e-mail.
+//! Links by e-mail: A141 to A147, and A150. They are beyond the numbers of the catalogue, which has
+//! no e-mail.
+
+mod epochs;
 
 use anyhow::{Result, ensure};
 use chassis::opaque::OpaqueToken;
@@ -12,6 +15,8 @@ use crate::support::problem::{refused, refused_silently};
 use crate::support::run::{Row, row};
 use crate::support::stage::{PASSWORD, Stage, User};
 
+use self::epochs::a150_a_link_from_before_another_password;
+
 const OTHER: &str = "another good long one";
 
 /// The rows of this section.
@@ -24,6 +29,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row!(a145_a_link_that_is_over),
         row!(a146_links_to_another_host),
         row!(a147_links_in_the_database_the_inbox_and_the_address_line),
+        row!(a150_a_link_from_before_another_password),
     ]
 }
 

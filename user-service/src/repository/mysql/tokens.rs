@@ -57,13 +57,15 @@ async fn insert(conn: &mut MySqlConnection, issued: &IssuedToken) -> Result<(), 
     let token = &issued.token;
     sqlx::query(
         "INSERT INTO one_time_tokens \
-         (id, user_id, purpose, digest, email_normalized, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+         (id, user_id, purpose, digest, email_normalized, session_epoch, expires_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(token.id.as_uuid())
     .bind(token.user_id.as_uuid())
     .bind(token.purpose.as_str())
     .bind(issued.digest.as_bytes().as_slice())
     .bind(token.email.normalized())
+    .bind(token.session_epoch)
     .bind(token.expires_at.naive_utc())
     .execute(conn)
     .await?;
@@ -159,7 +161,7 @@ impl TokenRepository for MySqlUserRepository {
         now: DateTime<Utc>,
     ) -> Result<Option<LiveToken>, UserError> {
         let row: Option<TokenRow> = sqlx::query_as(
-            "SELECT id, user_id, email_normalized, expires_at FROM one_time_tokens \
+            "SELECT id, user_id, email_normalized, session_epoch, expires_at FROM one_time_tokens \
              WHERE digest = ? AND purpose = ? AND expires_at > ?",
         )
         .bind(digest.as_bytes().as_slice())
@@ -238,6 +240,7 @@ struct TokenRow {
     id: Uuid,
     user_id: Uuid,
     email_normalized: String,
+    session_epoch: Option<u64>,
     expires_at: NaiveDateTime,
 }
 
@@ -248,6 +251,7 @@ impl TokenRow {
             user_id: UserId::from_uuid(self.user_id),
             purpose,
             email: Email::from_stored(self.email_normalized.clone(), self.email_normalized),
+            session_epoch: self.session_epoch,
             expires_at: self.expires_at.and_utc(),
         }
     }
