@@ -22,8 +22,26 @@ fn compose() -> Compose {
 
 /// The stages that become images: those that no other stage is built upon.
 fn images() -> Vec<Stage> {
-    let stages = dockerfile::parse(&read("deploy/Dockerfile"));
-    stages.into_iter().filter(|stage| stage.name != "build").collect()
+    let stages = stages();
+    let is_used = |stage: &Stage| {
+        let from = format!("from={}", stage.name);
+        let is_named = |other: &Stage| {
+            let copies = |kind| other.all(kind).into_iter().any(|line| names(line, &from));
+            other.base == stage.name || copies("COPY") || copies("RUN")
+        };
+        stages.iter().any(is_named)
+    };
+    let used: Vec<bool> = stages.iter().map(is_used).collect();
+    stages.into_iter().zip(used).filter(|(_, is_used)| !is_used).map(|(stage, _)| stage).collect()
+}
+
+/// Whether an option or a part of one is this.
+fn names(line: &str, option: &str) -> bool {
+    line.split([' ', ',']).any(|part| part.trim_start_matches('-') == option)
+}
+
+fn stages() -> Vec<Stage> {
+    dockerfile::parse(&read("deploy/Dockerfile"))
 }
 
 #[test]
@@ -88,7 +106,7 @@ fn servers_for_a_developer_are_the_fleets_and_on_loopback() {
 #[test]
 fn what_watches_the_fleet_is_there_when_asked_for_and_has_no_rights() {
     let compose = compose();
-    for name in ["prometheus", "grafana", "jaeger"] {
+    for name in ["prometheus", "alertmanager", "grafana", "jaeger", "mailpit"] {
         assert_eq!(compose.of(name, "profiles"), ["[observability]"], "{name}");
         assert_eq!(compose.of(name, "cap_drop"), ["[ALL]"], "{name}");
         let image = compose.of(name, "image").join("");
@@ -130,9 +148,34 @@ fn a137_images_run_as_nobody_and_have_no_shell() {
 }
 
 #[test]
+fn a_change_of_sources_leaves_the_dependencies_alone() {
+    const BUILD: &str = "cargo build --locked --profile dist $PACKAGES ";
+    let stages = stages();
+    let stage = |name: &str| stages.iter().find(|stage| stage.name == name).unwrap();
+    let dependencies = stage("dependencies");
+    assert_eq!(dependencies.base, "toolchain");
+    assert_eq!(dependencies.all("COPY"), ["--from=manifests /manifests ."]);
+    // With other packages or another profile they would be compiled a second time.
+    for name in ["dependencies", "build"] {
+        let commands = stage(name).all("RUN");
+        assert!(commands.len() == 1 && commands[0].contains(BUILD), "{name}: {commands:?}");
+    }
+    let mount = "--mount=type=cache,target=/src/target,from=dependencies,source=/src/target";
+    assert!(stage("build").all("RUN")[0].starts_with(mount));
+    let packages = stage("toolchain").all("ENV").join(" ");
+    for name in Service::ALL.iter().map(|service| service.name).chain(["fleet"]) {
+        assert!(packages.contains(&format!("--package {name}")), "{name} is not built");
+    }
+    // Manifests are looked for one folder deep.
+    let workspace = crate::toml("Cargo.toml");
+    let mut members = workspace["workspace"]["members"].as_array().unwrap().iter();
+    assert!(members.all(|member| !member.as_str().unwrap().contains('/')));
+}
+
+#[test]
 fn a137_no_secret_in_a_layer() {
     let words = ["password", "secret", "token", "key", "credential", "passwd"];
-    for stage in dockerfile::parse(&read("deploy/Dockerfile")) {
+    for stage in stages() {
         for kind in ["ARG", "ENV", "LABEL"] {
             for line in stage.all(kind) {
                 let line = line.to_lowercase();
