@@ -10,6 +10,7 @@
     reason = "a checkout that cannot be read is a failed test"
 )]
 
+mod alertmanager;
 mod code;
 mod dashboards;
 mod rules;
