@@ -1,8 +1,9 @@
 //! `ehub roll`: replaces every process of a private fleet under load and counts what that costs.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::chaos::{prepare, until_interrupted};
 use crate::harness::Fleet;
@@ -11,7 +12,7 @@ use crate::rolling::{self, Options};
 use crate::ui::{self, Progress};
 
 /// Options of `roll`.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// How often every process is replaced, at least
     #[arg(long, default_value_t = Options::default().rounds)]
@@ -22,6 +23,10 @@ pub(super) struct Args {
     /// Customers at once
     #[arg(long, default_value_t = Options::default().clients)]
     clients: usize,
+    /// Folder with the services of another build, which the fleet is started as; see
+    /// scripts/check-upgrade.sh
+    #[arg(long, value_name = "FOLDER")]
+    from: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
@@ -29,7 +34,8 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let progress = Progress::visible();
     prepare(&layout, &progress).await?;
     let options = Options { rounds: args.rounds, requests: args.requests, clients: args.clients };
-    let report = until_interrupted(Box::pin(roll(options, &progress))).await?;
+    let from = args.from.as_deref().map(existing).transpose()?;
+    let report = until_interrupted(Box::pin(roll(options, from, &progress))).await?;
     ui::line(&format!("\n{report}"));
     if report.is_clean() {
         ui::line("Nothing was lost.");
@@ -39,10 +45,24 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-async fn roll(options: Options, progress: &Progress) -> Result<rolling::Report> {
+/// The whole path: services have another working folder.
+fn existing(folder: &Path) -> Result<PathBuf> {
+    folder.canonicalize().with_context(|| format!("{} is no folder", folder.display()))
+}
+
+async fn roll(
+    options: Options,
+    from: Option<PathBuf>,
+    progress: &Progress,
+) -> Result<rolling::Report> {
     let step = progress.step("Starting a private fleet");
-    let mut fleet = Fleet::start(rolling::fleet().own_broker().own_database()).await?;
-    step.done("two processes of every service");
+    let wanted = rolling::fleet().own_broker().own_database();
+    let (wanted, build) = match from {
+        Some(folder) => (wanted.binaries(folder), "of the other build"),
+        None => (wanted, "of this build"),
+    };
+    let mut fleet = Fleet::start(wanted).await?;
+    step.done(&format!("two processes of every service, {build}"));
     let report = Box::pin(rolling::run(&mut fleet, options, progress)).await?;
     fleet.finish().await?;
     Ok(report)

@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
-use super::{Fleet, SERVER_STOP_LIMIT};
+use super::{Fleet, SERVER_STOP_LIMIT, own_binaries};
 use crate::layout::Layout;
 use crate::middleware::{Database, Part, RabbitMq, consul};
 use crate::process::Process;
@@ -50,6 +50,14 @@ impl Fleet {
     pub fn launch(&mut self, service: &str, replica: usize) -> Result<()> {
         let process = self.stack.instance(service, replica)?.process();
         if process.is_running() { Ok(()) } else { process.start_again() }
+    }
+
+    /// Has a process be of this build from its next start on, whatever build it is of now.
+    pub fn renew(&mut self, service: &str, replica: usize) -> Result<()> {
+        let program = own_binaries()?.join(service);
+        ensure!(program.is_file(), "{} is not built", program.display());
+        self.stack.instance(service, replica)?.process().set_program(program);
+        Ok(())
     }
 
     /// Asks a process to end in order, without waiting for it.
@@ -115,11 +123,26 @@ impl Fleet {
     /// Ends the fleet's own Redis or Consul and starts it again where it was; what it kept in memory
     /// is gone.
     pub async fn restart_server(&mut self, part: Part) -> Result<()> {
-        let name = part.to_string().to_lowercase();
-        let found = self.servers.iter_mut().find(|server| server.name() == name);
-        let server = found.with_context(|| format!("the fleet has no {part} of its own"))?;
+        let server = self.own_server(part)?;
         server.stop(SERVER_STOP_LIMIT).await?;
         server.start_again()
+    }
+
+    /// Kills the fleet's own Redis or Consul, and with it all that it keeps in memory.
+    pub fn kill_server(&mut self, part: Part) -> Result<()> {
+        self.own_server(part)?.kill()?;
+        Ok(())
+    }
+
+    /// Starts the fleet's own Redis or Consul again where it was, without waiting for it.
+    pub fn launch_server(&mut self, part: Part) -> Result<()> {
+        self.own_server(part)?.start_again()
+    }
+
+    fn own_server(&mut self, part: Part) -> Result<&mut Process> {
+        let name = part.to_string().to_lowercase();
+        let found = self.servers.iter_mut().find(|server| server.name() == name);
+        found.with_context(|| format!("the fleet has no {part} of its own"))
     }
 
     /// Waits until one process is ready.
@@ -139,34 +162,28 @@ impl Fleet {
 
     /// Freezes the fleet's own Consul: it accepts connections and answers nothing.
     pub fn pause_consul(&mut self) -> Result<()> {
-        self.own_consul()?.signal(Signal::SIGSTOP);
+        self.own_server(Part::Consul)?.signal(Signal::SIGSTOP);
         Ok(())
     }
 
     /// Lets a frozen Consul go on.
     pub fn resume_consul(&mut self) -> Result<()> {
-        self.own_consul()?.signal(Signal::SIGCONT);
+        self.own_server(Part::Consul)?.signal(Signal::SIGCONT);
         Ok(())
     }
 
     /// Kills the fleet's own Consul, and with it all that it knows.
     pub fn kill_consul(&mut self) -> Result<()> {
-        self.own_consul()?.kill()?;
+        self.own_server(Part::Consul)?.kill()?;
         Ok(())
     }
 
     /// Starts the fleet's own Consul again, at the same address and empty.
     pub async fn start_consul(&mut self) -> Result<()> {
         let address = self.addresses().consul.clone();
-        let process = self.own_consul()?;
+        let process = self.own_server(Part::Consul)?;
         process.start_again()?;
         consul::ready(process, &address).await
-    }
-
-    fn own_consul(&mut self) -> Result<&mut Process> {
-        let name = Part::Consul.to_string().to_lowercase();
-        let found = self.servers.iter_mut().find(|server| server.name() == name);
-        found.context("the fleet's Consul was taken away for good")
     }
 
     /// The folder with the logs of all processes.

@@ -27,7 +27,7 @@ mod provider;
 pub mod raw;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -101,12 +101,12 @@ impl Fleet {
         let mut seats = BTreeMap::new();
         failpoints::prepare(&options, &layout, &mut seats)?;
         let mut proxies = links::start(&options, &settings.addresses, &mut seats).await?;
-        let binaries = binaries()?;
-        let place = (&layout, binaries.as_path());
+        let own = own_binaries()?;
+        let place = (&layout, own.as_path());
         let provider = provider::start(&options, place, &mut seats, &mut proxies).await?;
         let plan = StackPlan {
             layout: layout.clone(),
-            binaries,
+            binaries: options.other_binaries().map_or_else(|| own.clone(), Path::to_path_buf),
             settings: settings.clone(),
             replicas: options.replica_counts(),
             seats,
@@ -306,7 +306,7 @@ fn required(name: &str) -> Result<String> {
 }
 
 /// The folder of this program's profile: a tool lies in it, a test one folder deeper, in `deps`.
-fn binaries() -> Result<PathBuf> {
+fn own_binaries() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let mut folders = own.ancestors().skip(1);
     let found = folders.find(|folder| !folder.ends_with("deps"));

@@ -1,6 +1,7 @@
 //! What a test wants of its fleet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use crate::middleware::Part;
 use crate::seed;
@@ -14,6 +15,7 @@ pub struct FleetOptions {
     proxied: bool,
     sandbox_provider: bool,
     variables: Vec<(String, String)>,
+    binaries: Option<PathBuf>,
 }
 
 impl FleetOptions {
@@ -65,6 +67,20 @@ impl FleetOptions {
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_string()));
         self
+    }
+
+    /// Starts the services of another build, whose binaries are in a folder; [`Fleet::renew`] has
+    /// them be of this build. They have to know every setting that a fleet is given.
+    ///
+    /// [`Fleet::renew`]: super::Fleet::renew
+    #[must_use]
+    pub fn binaries(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.binaries = Some(folder.into());
+        self
+    }
+
+    pub(super) fn other_binaries(&self) -> Option<&Path> {
+        self.binaries.as_deref()
     }
 
     pub(super) fn has_own_broker(&self) -> bool {

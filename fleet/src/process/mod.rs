@@ -122,6 +122,11 @@ impl Process {
         Ok(process)
     }
 
+    /// Has it be another program from the next start on, with the same arguments and environment.
+    pub fn set_program(&mut self, program: impl Into<PathBuf>) {
+        self.spec.program = program.into();
+    }
+
     /// The name given at the start.
     pub fn name(&self) -> &str {
         &self.spec.name
@@ -291,6 +296,21 @@ mod tests {
         assert_eq!(process.log_tail(1), "started");
         process.stop(Duration::from_secs(5)).await.unwrap();
         assert!(records.list().unwrap().is_empty());
+        fs::remove_dir_all(layout.state()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_program_takes_over_at_the_next_start() {
+        let layout = layout("renewed");
+        let spec = Spec::new("shell", "/bin/sh").args(["-c", "echo \"$0\"; exec sleep 600"]);
+        let mut process = Process::start(spec, &layout).unwrap();
+        process.set_program("/bin/bash");
+        for expected in ["/bin/sh", "/bin/bash"] {
+            let said = || async { Ok((process.log_tail(1) == expected).then_some(())) };
+            wait::until(expected, Duration::from_secs(5), said).await.unwrap();
+            process.start_again().unwrap();
+        }
+        drop(process);
         fs::remove_dir_all(layout.state()).unwrap();
     }
 

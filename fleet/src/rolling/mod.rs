@@ -4,6 +4,9 @@
 //! the next one has its turn when everybody knows it. Every round ends with a new signing key and with
 //! a registry that begins with nothing. Customers order and read all the while; each asks once, so that
 //! whatever goes wrong is seen. Afterwards every order is paid, and the books are audited.
+//!
+//! A fleet that was started as another build ([`FleetOptions::binaries`]) becomes this one in the first
+//! round: for as long as that takes, the two work together on the schema of the newer one.
 
 mod load;
 mod report;

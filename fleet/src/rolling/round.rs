@@ -27,11 +27,12 @@ pub(super) async fn replace_all(
     Ok(())
 }
 
-/// Ends a process in order and starts it again. The next one must not have its turn before everybody
+/// Ends a process in order and starts it again, as this build. The next one must not have its turn before everybody
 /// knows this one: for a caller that does not, nobody would be left.
 async fn replace(fleet: &mut Fleet, service: &str, replica: usize) -> Result<()> {
     let code = fleet.terminate(service, replica).await?;
     ensure!(code == Some(0), "it ended with {code:?}");
+    fleet.renew(service, replica)?;
     fleet.restart(service, replica).await?;
     fleet.all_acquainted().await
 }
