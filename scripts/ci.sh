@@ -40,17 +40,18 @@ stage_protocol() {
     rm -rf "$folder"
 }
 
-# Rules and their unit tests by promtool; that they ask for what is exported, by the tests of fleet. A
-# machine that cannot have promtool skips this, and says so.
+# Rules and their unit tests by promtool, routes by amtool; that rules ask for what is exported, by the
+# tests of fleet. A machine that cannot have both skips this, and says so.
 stage_observability() {
     local rules=deploy/observability/rules PATH="$PWD/.ehub/bin:$PATH"
     if ! scripts/install-promtool.sh; then
-        echo "promtool is missing, so RULES AND ALERTS ARE NOT TESTED" >&2
+        echo "promtool or amtool is missing, so RULES AND ALERTS ARE NOT TESTED" >&2
         return
     fi
     promtool check config --syntax-only deploy/observability/prometheus.yml
     promtool check rules $(find "$rules" -name '*.yml' ! -name '*_test.yml')
     promtool test rules "$rules"/*_test.yml
+    amtool check-config deploy/observability/alertmanager.yml
 }
 
 # Licences, banned crates, sources and bills of materials by tests, which need nothing but cargo: to

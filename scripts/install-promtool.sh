@@ -1,7 +1,7 @@
 #!/bin/sh
-# Puts promtool, which checks and tests the rules of Prometheus, into .ehub/bin, out of Debian's or
-# Ubuntu's package. It is unpacked, not installed: the package would start a server. Does nothing where
-# promtool is already there.
+# Puts promtool, which checks and tests the rules of Prometheus, into .ehub/bin, and amtool, which
+# checks the routes of Alertmanager, out of Debian's or Ubuntu's packages. They are unpacked, not
+# installed: the packages would start servers. Does nothing where both are already there.
 #
 # usage: scripts/install-promtool.sh
 set -eu
@@ -12,11 +12,13 @@ PATH="$bin_dir:$PATH"
 
 fail() { printf 'install-promtool: %s\n' "$*" >&2; exit 1; }
 
-if command -v promtool >/dev/null 2>&1; then
+have() { command -v "$1" >/dev/null 2>&1; }
+
+if have promtool && have amtool; then
     exit 0
 fi
-command -v apt-get >/dev/null 2>&1 || fail "this machine has no apt-get. Install promtool, which comes \
-with Prometheus, by its own package manager, or put it into $bin_dir."
+have apt-get || fail "this machine has no apt-get. Install promtool and amtool, which come with \
+Prometheus and Alertmanager, by its own package manager, or put them into $bin_dir."
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -26,9 +28,15 @@ mkdir -p lists/partial cache/archives/partial
 private_apt() {
     apt-get -qq -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User= "$@"
 }
+# fetch PACKAGE PROGRAM
+fetch() {
+    if have "$2"; then return; fi
+    private_apt download "$1" || fail "no archive of this machine has the package $1"
+    dpkg-deb -x "$1"_*.deb root
+    install -m 0755 "root/usr/bin/$2" "$bin_dir/$2"
+    printf '%s is in %s\n' "$2" "$bin_dir"
+}
 private_apt update
-private_apt download prometheus || fail "no archive of this machine has Prometheus"
-dpkg-deb -x prometheus_*.deb root
 mkdir -p "$bin_dir"
-install -m 0755 root/usr/bin/promtool "$bin_dir/promtool"
-printf 'promtool is in %s\n' "$bin_dir"
+fetch prometheus promtool
+fetch prometheus-alertmanager amtool
