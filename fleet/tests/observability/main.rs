@@ -1,8 +1,9 @@
 //! What operators are shown: metrics in the code, on their page, in rules, dashboards and runbooks.
 //!
 //! A rule over a metric that nobody exports never fires, and a page that names what is gone misleads.
-//! These tests read files only. Whether rules fire when they should is tested by promtool
-//! (`scripts/ci.sh observability`), and whether a fleet exports what is declared end to end.
+//! Most tests read files only. Whether rules fire when they should is tested by promtool on made-up
+//! series (`scripts/ci.sh observability`) and, for the main faults, on those of a real fleet
+//! (`outages`); whether a fleet exports what is declared, end to end.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +14,9 @@
 mod alertmanager;
 mod code;
 mod dashboards;
+mod outages;
+mod record;
+mod replay;
 mod rules;
 mod runbooks;
 

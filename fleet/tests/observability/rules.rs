@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::observability::catalogues;
+use fleet::observability::promql::selectors;
 use fleet::services::Service;
 
 use crate::{faults, files, read, root};
 
 /// Where the rules lie, and their unit tests beside them.
-const FOLDER: &str = "deploy/observability/rules";
+pub(crate) const FOLDER: &str = "deploy/observability/rules";
 
 /// A rule: an alert or a recorded series.
 #[derive(Debug, Default)]
@@ -60,10 +61,26 @@ fn rule_files() -> Vec<String> {
     files(FOLDER, ".yml").into_iter().filter(|name| !name.ends_with("_test")).collect()
 }
 
+/// The rules of some files.
+fn of(files: &[impl AsRef<str>]) -> Vec<Rule> {
+    let texts = files.iter().map(|name| read(format!("{FOLDER}/{}.yml", name.as_ref())));
+    texts.flat_map(|text| parse(&text)).collect()
+}
+
 /// The rules of all files.
 pub(crate) fn all() -> Vec<Rule> {
-    let texts = rule_files().into_iter().map(|name| read(format!("{FOLDER}/{name}.yml")));
-    texts.flat_map(|text| parse(&text)).collect()
+    of(&rule_files())
+}
+
+/// The names of the series that the rules of some files ask for.
+pub(crate) fn asked(files: &[&str]) -> BTreeSet<String> {
+    let selectors = of(files).into_iter().flat_map(|rule| selectors(rule.member("expr")));
+    selectors.map(|selector| selector.name).collect()
+}
+
+/// The names of the alerts of some files.
+pub(crate) fn alerts_of(files: &[&str]) -> BTreeSet<String> {
+    of(files).into_iter().filter(|rule| rule.is_alert).map(|rule| rule.name).collect()
 }
 
 /// The names of the recorded series.
@@ -73,7 +90,8 @@ pub(crate) fn recorded() -> Vec<String> {
 
 /// The names of the alerts.
 pub(crate) fn alerts() -> BTreeSet<String> {
-    all().into_iter().filter(|rule| rule.is_alert).map(|rule| rule.name).collect()
+    let files = rule_files();
+    alerts_of(&files.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// Alerts that a file of tests makes fire, and those that it sees silent.
