@@ -79,13 +79,17 @@ impl Limit {
     fn adjust(&mut self) {
         let pace = median_of_routes(&mut self.paces);
         let peak = whole(self.peak);
+        // Nobody waits for what most of is free.
+        if peak * 2.0 < self.current {
+            return;
+        }
         // Also under load a few may be slow; with fewer in than the least limit it is not the load.
         if pace < 1.0 && peak > self.min {
             // What was allowed but not used tells nothing: the way down begins at what was there.
             let used = peak.min(self.current);
             let aim = used.mul_add(pace, used.sqrt()).min(self.current);
             self.current += (aim - self.current) * DESCENT;
-        } else if pace >= 1.0 && peak * 2.0 >= self.current {
+        } else if pace >= 1.0 {
             self.current += self.current.sqrt();
         }
         self.current = self.current.clamp(self.min, self.max);
@@ -189,6 +193,19 @@ mod tests {
             simulation.limit.observe(0, 0.5, simulation.now);
         }
         assert_eq!(simulation.limit.current(), 512);
+    }
+
+    #[test]
+    fn slow_answers_cost_nothing_while_less_than_half_of_the_limit_is_in_use() {
+        let mut simulation = Simulation::new(512);
+        for in_flight in [17, 100, 255] {
+            for _ in 0..1_000 {
+                simulation.limit.saw(in_flight);
+                simulation.now += Duration::from_millis(20);
+                simulation.limit.observe(0, 0.5, simulation.now);
+            }
+            assert_eq!(simulation.limit.current(), 512, "{in_flight} are in");
+        }
     }
 
     #[test]

@@ -198,4 +198,19 @@ mod tests {
         }
         assert_eq!(shedder.limit(), 100);
     }
+
+    #[test]
+    fn a_route_that_is_uneven_by_nature_costs_an_idle_house_no_place() {
+        let begin = Instant::now();
+        let mut shedder = Shedder::new(&SheddingConfig::default(), 512, 1, begin);
+        for _ in 0..20 {
+            assert!(shedder.enter(Read));
+        }
+        for step in 0..3_000_u32 {
+            let took = if step % 4 == 0 { 60 } else { 300 };
+            let now = begin + Duration::from_millis(5) * step;
+            shedder.learn(0, Duration::from_millis(took), now);
+        }
+        assert_eq!(shedder.limit(), 512);
+    }
 }
