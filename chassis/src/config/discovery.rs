@@ -26,8 +26,8 @@ pub struct DiscoveryConfig {
     pub check_interval_ms: u64,
     /// After which time in a critical state Consul forgets this instance.
     pub deregister_after_ms: u64,
-    /// For how long after an outage of Consul its answers only add endpoints and take none away:
-    /// instances come back one after the other.
+    /// For how long after an outage of Consul its answers only add endpoints and take none away,
+    /// from the first one on: instances come back one after the other.
     pub relearn_ms: u64,
     /// Folder for the last good endpoints, of this process alone; empty means none. A process that
     /// starts while Consul does not answer goes on with what it finds there.
@@ -63,7 +63,7 @@ impl DiscoveryConfig {
         Duration::from_millis(self.deregister_after_ms)
     }
 
-    /// For how long after an outage answers only add endpoints.
+    /// For how long after an outage answers only add endpoints, from the first one on.
     pub fn relearn(&self) -> Duration {
         Duration::from_millis(self.relearn_ms)
     }

@@ -5,7 +5,9 @@
 //!   calling them; those that fail are left out by the channel.
 //! - Another set than before: it replaces the last one. For a while after an outage, or after the
 //!   agent has lost its state, it only adds to it, because instances come back one after the other
-//!   and the first one must not have to bear the load of all.
+//!   and the first one must not have to bear the load of all. That while begins with the first
+//!   answer; a query that fails meanwhile does not begin it anew, unless instances were not told of
+//!   for as long: else one who breaks off every query could keep dead instances known for ever.
 //! - No set is known yet: what an earlier process has saved is used until there is an answer.
 //!
 //! An index that goes backwards starts the queries over, as the reference of blocking queries
@@ -49,8 +51,19 @@ pub(super) trait Answers: Send + Sync {
 pub(super) struct Terms {
     /// Length of one blocking query.
     pub(super) wait: Duration,
-    /// For how long after an outage answers only add.
+    /// For how long after an outage answers only add, from the first one on.
     pub(super) relearn: Duration,
+}
+
+/// Whether answers only add to what is known.
+#[derive(Debug, Clone, Copy)]
+enum Relearning {
+    /// They replace it.
+    Over,
+    /// They will, from the next one on.
+    Due,
+    /// They do, since that one.
+    Since(Instant),
 }
 
 /// What is known of a service and how it is kept.
@@ -59,8 +72,9 @@ pub(super) struct Follower<'f> {
     endpoints: &'f watch::Sender<Arc<[Endpoint]>>,
     cache: Option<&'f EndpointCache>,
     terms: Terms,
-    /// Until when answers only add.
-    relearning: Option<Instant>,
+    relearning: Relearning,
+    /// When instances were last told of.
+    told: Option<Instant>,
     recalled: bool,
     saved: Option<Instant>,
 }
@@ -72,8 +86,16 @@ impl<'f> Follower<'f> {
         cache: Option<&'f EndpointCache>,
         terms: Terms,
     ) -> Self {
-        let (relearning, recalled, saved) = (None, false, None);
-        Self { service, endpoints, cache, terms, relearning, recalled, saved }
+        Self {
+            service,
+            endpoints,
+            cache,
+            terms,
+            relearning: Relearning::Over,
+            told: None,
+            recalled: false,
+            saved: None,
+        }
     }
 
     /// Follows for ever.
@@ -107,13 +129,32 @@ impl<'f> Follower<'f> {
 
     /// How long to wait for news: not past the time at which endpoints may be removed again.
     fn wait(&self) -> Duration {
-        let left = self.relearning.and_then(|until| until.checked_duration_since(Instant::now()));
-        let left = left.filter(|left| !left.is_zero());
-        left.map_or(self.terms.wait, |left| left.min(self.terms.wait).max(WAIT_MIN))
+        let left = match self.relearning {
+            Relearning::Since(begun) => self.terms.relearn.saturating_sub(begun.elapsed()),
+            Relearning::Over | Relearning::Due => Duration::ZERO,
+        };
+        if left.is_zero() { self.terms.wait } else { left.min(self.terms.wait).max(WAIT_MIN) }
     }
 
+    /// The registry failed or has begun anew, and may not know all instances again.
     fn relearn(&mut self) {
-        self.relearning = Some(Instant::now() + self.terms.relearn);
+        let is_recent = |told: Instant| told.elapsed() < self.terms.relearn;
+        let is_under_way = matches!(self.relearning, Relearning::Since(_));
+        if !(is_under_way && self.told.is_some_and(is_recent)) {
+            self.relearning = Relearning::Due;
+        }
+    }
+
+    /// Whether the answer that has come only adds.
+    fn only_adds(&mut self) -> bool {
+        let begun = match self.relearning {
+            Relearning::Over => return false,
+            Relearning::Due => Instant::now(),
+            Relearning::Since(begun) => begun,
+        };
+        let is_over = begun.elapsed() >= self.terms.relearn;
+        self.relearning = if is_over { Relearning::Over } else { Relearning::Since(begun) };
+        !is_over
     }
 
     async fn learn(&mut self, mut found: Vec<Endpoint>) {
@@ -126,9 +167,9 @@ impl<'f> Follower<'f> {
             return;
         }
         self.recalled = true;
-        self.relearning = self.relearning.filter(|until| Instant::now() < *until);
+        self.told = Some(Instant::now());
         let told = found.clone();
-        if self.relearning.is_some() {
+        if self.only_adds() {
             found.extend(self.endpoints.borrow().iter().cloned());
         }
         let is_news = publish(self.service, self.endpoints, found);

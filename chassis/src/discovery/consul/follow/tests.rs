@@ -11,6 +11,9 @@ use crate::testing::clock::FixedClock;
 
 const TERMS: Terms = Terms { wait: Duration::from_secs(30), relearn: Duration::from_secs(15) };
 
+/// How long a query lives that is broken off.
+const BROKEN_AFTER: Duration = Duration::from_secs(5);
+
 /// What the registry does when it is asked.
 #[derive(Clone, Copy)]
 enum Step {
@@ -18,10 +21,12 @@ enum Step {
     Tell(u64, &'static [u16]),
     /// Answers when the wait is over.
     Late(u64, &'static [u16]),
+    /// Breaks the query off, however long it would wait.
+    Break,
     Fail,
 }
 
-use Step::{Fail, Late, Tell};
+use Step::{Break, Fail, Late, Tell};
 
 /// A registry that follows a script, and is silent after its end.
 #[derive(Default)]
@@ -48,6 +53,10 @@ impl Answers for Script {
             Some(Late(index, ports)) => {
                 tokio::time::sleep(wait).await;
                 Ok((index, endpoints(ports)))
+            }
+            Some(Break) => {
+                tokio::time::sleep(wait.min(BROKEN_AFTER)).await;
+                Err(RegistryError::Unavailable("broken off".into()))
             }
             Some(Fail) => Err(RegistryError::Unavailable("away".into())),
             None => {
@@ -142,6 +151,21 @@ async fn instances_that_come_back_one_by_one_are_not_alone() {
     let until_removed = course.asked[5].1;
     assert!(until_removed <= TERMS.relearn, "{until_removed:?}");
     assert_eq!(course.asked[6].1, TERMS.wait);
+}
+
+#[tokio::test(start_paused = true)]
+async fn queries_that_are_all_broken_off_keep_no_instance_known_for_ever() {
+    let broken = std::iter::repeat_n([Break, Tell(5, &[1])], 6).flatten();
+    let course = play(None, std::iter::once(Tell(5, &[1, 2])).chain(broken)).await;
+    assert_eq!(course.sets, [vec![1, 2], vec![1]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_outage_that_lasts_begins_the_learning_anew() {
+    let first = [Tell(900, &[1, 2]), Fail, Tell(3, &[1])];
+    let second = std::iter::repeat_n(Fail, 20).chain([Tell(3, &[1, 3]), Late(3, &[1, 3])]);
+    let course = play(None, first.into_iter().chain(second)).await;
+    assert_eq!(course.sets, [vec![1, 2], vec![1, 2, 3], vec![1, 3]]);
 }
 
 #[tokio::test(start_paused = true)]
