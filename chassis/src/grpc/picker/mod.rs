@@ -110,9 +110,13 @@ impl<C> Picker<C> {
         }
     }
 
-    /// Leaves an instance out, unless it is the last one that is not.
+    /// Leaves an instance out, unless it is the last one that is not. Calls that were under way when
+    /// it was ejected may still fail; they are part of that ejection.
     fn eject(&self, backend: &Arc<Backend<C>>) {
         let now_ms = self.now_ms();
+        if backend.record.is_ejected(now_ms) {
+            return;
+        }
         let is_alternative = |other: &Arc<Backend<C>>| {
             !Arc::ptr_eq(other, backend) && !other.record.is_ejected(now_ms)
         };
@@ -121,7 +125,7 @@ impl<C> Picker<C> {
         }
         backend.record.eject(self.ejection, now_ms);
         metrics::counter!("rpc_client_ejections_total").increment(1);
-        tracing::warn!(endpoint = %backend.endpoint, "endpoint ejected after repeated failures");
+        tracing::warn!(endpoint = %backend.endpoint, "endpoint ejected");
     }
 
     fn now_ms(&self) -> u64 {

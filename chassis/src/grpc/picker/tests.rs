@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use proptest::prelude::*;
 
 use super::*;
@@ -92,6 +93,20 @@ async fn the_call_after_the_last_failure_goes_elsewhere() {
         assert_eq!(picker.pick(&[]).unwrap().endpoint().port, 2);
     }
     assert_eq!(begun.elapsed(), Duration::ZERO, "nothing had to be waited for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_fail_after_the_ejection_of_their_instance_eject_nothing() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let (picker, _sender) = picker(&[1, 2]);
+    metrics::with_local_recorder(&recorder, || {
+        let held: Vec<_> = (0..20).map(|_| picker.pick(&[]).unwrap()).collect();
+        for lease in held.iter().filter(|lease| lease.endpoint().port == 1) {
+            lease.failed();
+        }
+    });
+    let text = recorder.handle().render();
+    assert!(text.contains("rpc_client_ejections_total 1\n"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
