@@ -88,6 +88,7 @@ impl BaseConfig for Config {
     fn validate(&self, _: Profile) -> Result<(), ConfigError> {
         self.revocations.validate()?;
         self.shedding.validate()?;
+        self.upstream.validate()?;
         // A call that had less time than connecting may take says nothing about the instance, and one
         // that hangs would be asked again and again.
         if self.revocations.timeout_ms < self.upstream.connect_timeout_ms {
@@ -255,6 +256,13 @@ mod tests {
     #[test]
     fn no_secret_is_shown_by_debug() {
         assert_eq!(chassis::testing::config::secrets_shown::<App>(), [""; 0]);
+    }
+
+    #[test]
+    fn a_retry_budget_that_pays_for_nothing_is_refused() {
+        let nothing = [("UPSTREAM__RETRY_BUDGET_MAX", "0")];
+        let refused = chassis::testing::config::refusal::<App>(nothing);
+        assert!(refused.contains("upstream.retry_budget_max"), "{refused}");
     }
 
     #[test]

@@ -170,6 +170,7 @@ impl BaseConfig for Config {
 
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("order-service", EventRole::Both, profile)?;
+        self.upstream.validate()?;
         self.paging.validate(profile)?;
         self.audit.validate(profile)?;
         if let Some((key, _)) = self.positive().into_iter().find(|(_, value)| *value == 0) {
@@ -196,6 +197,13 @@ mod tests {
     #[test]
     fn no_secret_is_shown_by_debug() {
         assert_eq!(chassis::testing::config::secrets_shown::<App>(), [""; 0]);
+    }
+
+    #[test]
+    fn a_retry_budget_that_pays_for_nothing_is_refused() {
+        let nothing = [("UPSTREAM__RETRY_BUDGET_MAX", "0")];
+        let refused = chassis::testing::config::refusal::<App>(nothing);
+        assert!(refused.contains("upstream.retry_budget_max"), "{refused}");
     }
 
     #[test]

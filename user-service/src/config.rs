@@ -264,6 +264,7 @@ impl BaseConfig for Config {
 
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("user-service", EventRole::Producer, profile)?;
+        self.upstream.validate()?;
         self.paging.validate(profile)?;
         self.audit.validate(profile)?;
         self.passwords.validate()?;
@@ -289,6 +290,13 @@ mod tests {
     #[test]
     fn no_secret_is_shown_by_debug() {
         assert_eq!(chassis::testing::config::secrets_shown::<App>(), [""; 0]);
+    }
+
+    #[test]
+    fn a_retry_budget_that_pays_for_nothing_is_refused() {
+        let nothing = [("UPSTREAM__RETRY_BUDGET_MAX", "0")];
+        let refused = chassis::testing::config::refusal::<App>(nothing);
+        assert!(refused.contains("upstream.retry_budget_max"), "{refused}");
     }
 
     #[test]

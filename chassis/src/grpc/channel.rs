@@ -86,7 +86,11 @@ impl Channel {
                 timeout: config.timeout(),
                 connect_timeout,
                 retry_attempts: config.retry_attempts,
-                retry_budget: RetryBudget::new(config.retry_budget_ratio),
+                retry_budget: RetryBudget::new(
+                    config.retry_budget_ratio,
+                    config.retry_budget_max,
+                    config.retry_debt_max,
+                ),
                 places: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
                 picker: Arc::new(Picker::new(endpoints, ejection, connect)),
                 methods: Methods::new(Side::Client(service)),

@@ -11,6 +11,7 @@ pub mod propagation;
 pub mod server;
 
 mod accept;
+mod budget;
 mod callers;
 mod channel;
 mod connect;
@@ -26,9 +27,10 @@ mod timeout;
 mod timestamp;
 mod unsent;
 
+pub use budget::RetryBudget;
 pub use callers::{Callers, Line};
 pub use channel::Channel;
-pub use retry::{RetryBudget, retry_idempotent};
+pub use retry::retry_idempotent;
 pub use server::GrpcApp;
 pub use timestamp::timestamp;
 

@@ -9,13 +9,12 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::{Code, Status};
 
-use super::context;
+use super::{RetryBudget, context};
 use crate::backoff::Backoff;
 use crate::discovery::Endpoint;
 use crate::error::{RemoteError, codes};
@@ -42,49 +41,6 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-
-/// A budget is counted in thousandths of a retry.
-const RETRY: i64 = 1000;
-
-/// How many retries a budget saves up.
-const RETRIES_MAX: i64 = 10;
-
-/// How many retries of others a budget is made to pay for in advance. Callers whose budgets allow the
-/// same share stay far below; others must not keep it empty for ever.
-const DEBT_MAX: i64 = 100;
-
-/// A token bucket that calls fill and retries empty.
-///
-/// Each call adds `ratio` of a retry, so that over any longer time retries stay below that share
-/// of the calls, whatever fails: an upstream that is down sees at most `1 + ratio` of the load. A
-/// call that is made for a caller's retry adds nothing and costs one: it is a retry itself.
-#[derive(Debug)]
-pub struct RetryBudget {
-    balance: AtomicI64,
-    deposit: i64,
-}
-
-impl RetryBudget {
-    /// Returns a full budget that allows `ratio` retries per call, between 0 and 1.
-    pub fn new(ratio: f64) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "the ratio is clamped to 0..=1 first")]
-        let deposit = (ratio.clamp(0.0, 1.0) * 1000.0) as i64;
-        Self { balance: AtomicI64::new(RETRIES_MAX * RETRY), deposit }
-    }
-
-    /// Enters a call, which is a retry if its caller tried before.
-    fn enter(&self, previous_attempts: u32) {
-        let change = if previous_attempts == 0 { self.deposit } else { -RETRY };
-        let bounds = (-DEBT_MAX * RETRY, RETRIES_MAX * RETRY);
-        let add = |balance: i64| Some((balance + change).clamp(bounds.0, bounds.1));
-        let _always_updates = self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-    }
-
-    fn try_withdraw(&self) -> bool {
-        let take = |balance: i64| (balance >= RETRY).then(|| balance - RETRY);
-        self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
-}
 
 /// The instances that the current attempt should leave out; none outside a retried operation.
 pub(super) fn tried() -> Vec<Endpoint> {
@@ -185,6 +141,12 @@ mod tests {
 
     use super::*;
 
+    /// A budget of the size that services have by default.
+    fn with_ratio(ratio: f64) -> RetryBudget {
+        let config = crate::config::UpstreamConfig::default();
+        RetryBudget::new(ratio, config.retry_budget_max, config.retry_debt_max)
+    }
+
     async fn count_attempts(budget: &RetryBudget, attempts: u32, status: &Status) -> u32 {
         let calls = Cell::new(0);
         let outcome: Result<(), Status> = retry_idempotent(budget, attempts, || {
@@ -198,7 +160,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_an_unavailable_upstream_is_asked_again() {
-        let budget = RetryBudget::new(0.1);
+        let budget = with_ratio(0.1);
         assert_eq!(count_attempts(&budget, 3, &Status::unavailable("down")).await, 3);
         for status in [Status::aborted("a"), Status::deadline_exceeded("d"), Status::internal("i")]
         {
@@ -208,7 +170,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn retries_stay_within_the_budget_during_an_outage() {
-        let budget = RetryBudget::new(0.1);
+        let budget = with_ratio(0.1);
         let status = Status::unavailable("down");
         let mut attempts = 0;
         for _ in 0..1000 {
@@ -221,7 +183,7 @@ mod tests {
     /// What the last of two services in a row sees when both repeat their calls.
     #[tokio::test(start_paused = true)]
     async fn retries_of_two_layers_are_no_more_than_those_of_one() {
-        let (first, second) = (RetryBudget::new(0.1), RetryBudget::new(0.1));
+        let (first, second) = (with_ratio(0.1), with_ratio(0.1));
         let seen = Cell::new(0);
         let at_the_end = || {
             seen.set(seen.get() + 1);
@@ -257,7 +219,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_retry_outlasts_the_deadline_of_the_caller() {
-        let budget = RetryBudget::new(1.0);
+        let budget = with_ratio(1.0);
         let context = context::CallContext::with_timeout(Duration::from_millis(1));
         let status = Status::unavailable("down");
         let attempts = context::scope(context, count_attempts(&budget, 5, &status)).await;
@@ -266,7 +228,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_later_success_is_the_result() {
-        let budget = RetryBudget::new(0.1);
+        let budget = with_ratio(0.1);
         let calls = Cell::new(0);
         let outcome = retry_idempotent(&budget, 2, || {
             calls.set(calls.get() + 1);
@@ -288,7 +250,7 @@ mod tests {
                 let answer = answers.next();
                 async { answer.map_or(Ok(()), Err) }
             };
-            retry_idempotent(&RetryBudget::new(0.1), 2, call).await.unwrap_err().code()
+            retry_idempotent(&with_ratio(0.1), 2, call).await.unwrap_err().code()
         };
         let met_itself = outcome(vec![unknown, in_progress.clone()]).await;
         assert_eq!(met_itself, Code::Unavailable, "nobody knows what the first attempt did");

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::config::{Profile, Sources};
+use crate::config::{BaseConfig as _, Profile, Sources};
 use crate::run::Service;
 
 /// The shipped defaults of `S` with `settings` on top, each named as in the environment without
@@ -18,6 +18,16 @@ pub fn defaults_with<'s, S: Service>(
 ) -> S::Config {
     let sources = sources::<S>(settings);
     sources.load().unwrap_or_else(|error| panic!("{}: {error}", S::NAME))
+}
+
+/// Why `S` refuses to start with `settings` on top of its defaults; empty if it does not.
+///
+/// # Panics
+///
+/// When the settings cannot even be read.
+pub fn refusal<'s, S: Service>(settings: impl IntoIterator<Item = (&'s str, &'s str)>) -> String {
+    let refused = defaults_with::<S>(settings).validate(Profile::Development).err();
+    refused.map(|error| error.to_string()).unwrap_or_default()
 }
 
 /// The secrets of `S` that the `Debug` form of its configuration shows: names of variables without

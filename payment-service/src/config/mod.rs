@@ -144,6 +144,7 @@ impl BaseConfig for Config {
 
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("payment-service", EventRole::Producer, profile)?;
+        self.upstream.validate()?;
         if !(1..=CallbackKeys::COUNT_MAX).contains(&self.callback.keys.len()) {
             let message = format!("must hold 1 to {} keys", CallbackKeys::COUNT_MAX);
             return Err(ConfigError::value("callback.keys", message));
@@ -200,6 +201,13 @@ mod tests {
     #[test]
     fn no_secret_is_shown_by_debug() {
         assert_eq!(chassis::testing::config::secrets_shown::<App>(), [""; 0]);
+    }
+
+    #[test]
+    fn a_retry_budget_that_pays_for_nothing_is_refused() {
+        let nothing = [("UPSTREAM__RETRY_BUDGET_MAX", "0")];
+        let refused = chassis::testing::config::refusal::<App>(nothing);
+        assert!(refused.contains("upstream.retry_budget_max"), "{refused}");
     }
 
     #[test]
