@@ -18,7 +18,8 @@ const RETRY_DEBT_MAX: u32 = 10_000;
 pub struct UpstreamConfig {
     /// Longest call; a caller's deadline may be shorter.
     pub timeout_ms: u64,
-    /// Longest attempt to connect.
+    /// Longest attempt to connect, and longest wait of a call for a connection: then it goes to
+    /// another instance.
     pub connect_timeout_ms: u64,
     /// Consecutive failures after which an instance gets no calls for a while.
     pub eject_after_failures: u32,

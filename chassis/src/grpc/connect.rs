@@ -12,8 +12,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-use tonic::transport::{Channel as Connection, Endpoint as Transport};
+use tonic::transport::Endpoint as Transport;
 
+use super::link::Link;
 use crate::discovery::Endpoint;
 use crate::identity::{self, Identity};
 
@@ -41,7 +42,7 @@ pub(super) fn connect(
     endpoint: &Endpoint,
     connect_timeout: Duration,
     connector: &Connector,
-) -> Connection {
+) -> Link {
     // The connector decides on TLS; a scheme of https would make the transport look for its own.
     let transport = match Transport::from_shared(format!("http://{endpoint}")) {
         Ok(transport) => transport,
@@ -51,13 +52,13 @@ pub(super) fn connect(
             Transport::from_static("http://127.0.0.1:0")
         }
     };
-    transport
+    let transport = transport
         .connect_timeout(connect_timeout)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
-        .http2_max_header_list_size(HEADERS_BYTES_MAX)
-        .connect_with_connector_lazy(connector.clone())
+        .http2_max_header_list_size(HEADERS_BYTES_MAX);
+    Link::lazy(&transport, connector.clone())
 }
 
 /// A stream, whichever it is.

@@ -41,6 +41,13 @@ pub(super) fn crowded(service: &'static str) -> Status {
     grpc::status(codes::SERVICE_UNAVAILABLE, detail, Vec::new(), Some(RETRY_AFTER))
 }
 
+/// A call that was not sent, because there was no connection in the time for connecting.
+pub(super) fn not_connected() -> Status {
+    let mut status = Status::unavailable("the instance could not be connected to in time");
+    status.set_source(Arc::new(io::Error::from(io::ErrorKind::TimedOut)));
+    status
+}
+
 /// Whether a call failed because its instance could not be reached, or not in time.
 pub(super) fn could_not_connect(status: &Status) -> bool {
     has_cause(status.source(), |cause| {
@@ -49,11 +56,11 @@ pub(super) fn could_not_connect(status: &Status) -> bool {
     })
 }
 
-/// Whether nobody listens at the address.
-pub(super) fn was_refused(status: &Status) -> bool {
+/// Whether nobody listens at the address, or nobody has answered there in the time for connecting.
+pub(super) fn is_unreachable(status: &Status) -> bool {
     has_cause(status.source(), |cause| {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        kind == Some(io::ErrorKind::ConnectionRefused)
+        matches!(kind, Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut))
     })
 }
 
@@ -81,11 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_refused_connection_means_that_nobody_listens() {
-        assert!(was_refused(&status(io::ErrorKind::ConnectionRefused)));
-        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::TimedOut] {
-            assert!(!was_refused(&status(kind)), "{kind:?}");
+    fn who_refuses_a_connection_or_does_not_answer_is_unreachable() {
+        for kind in [io::ErrorKind::ConnectionRefused, io::ErrorKind::TimedOut] {
+            assert!(is_unreachable(&status(kind)), "{kind:?}");
         }
-        assert!(!was_refused(&Status::unavailable("busy")));
+        assert!(is_unreachable(&not_connected()) && could_not_connect(&not_connected()));
+        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe] {
+            assert!(!is_unreachable(&status(kind)), "{kind:?}");
+        }
+        assert!(!is_unreachable(&Status::unavailable("busy")));
     }
 }

@@ -11,6 +11,7 @@ pub mod propagation;
 pub mod server;
 
 mod accept;
+mod attempt;
 mod budget;
 mod callers;
 mod channel;
@@ -19,6 +20,7 @@ mod failure;
 mod handshakes;
 mod health;
 mod layer;
+mod link;
 mod metrics;
 mod picker;
 mod reply;

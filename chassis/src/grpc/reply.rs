@@ -12,8 +12,8 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::Channel as Connection;
 
+use super::link::Link;
 use super::picker::Lease;
 
 /// A reply's body that fails with DEADLINE_EXCEEDED at its deadline. The instance counts as busy
@@ -21,11 +21,11 @@ use super::picker::Lease;
 pub(super) struct ReplyBody {
     inner: Body,
     deadline: Pin<Box<Sleep>>,
-    lease: Lease<Connection>,
+    lease: Lease<Link>,
 }
 
 impl ReplyBody {
-    pub(super) fn new(inner: Body, deadline: Instant, lease: Lease<Connection>) -> Self {
+    pub(super) fn new(inner: Body, deadline: Instant, lease: Lease<Link>) -> Self {
         Self { inner, deadline: Box::pin(tokio::time::sleep_until(deadline)), lease }
     }
 }

@@ -42,6 +42,14 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
+/// Enters a call that is made now in the budget, unless it belongs to an operation that is retried:
+/// that was entered as a whole.
+pub(super) fn enter(budget: &RetryBudget) {
+    if OPERATION.try_with(|_| ()).is_err() {
+        budget.enter(context::previous_attempts());
+    }
+}
+
 /// The instances that the current attempt should leave out; none outside a retried operation.
 pub(super) fn tried() -> Vec<Endpoint> {
     OPERATION.try_with(|operation| operation.borrow().tried.clone()).unwrap_or_default()
@@ -178,6 +186,25 @@ mod tests {
         }
         let retries = attempts - 1000;
         assert!((100..=111).contains(&retries), "{retries} retries for 1000 calls");
+    }
+
+    #[tokio::test]
+    async fn a_call_is_entered_once_whether_it_may_be_repeated_or_not() {
+        let budget = &RetryBudget::new(0.5, 2, 0);
+        let withdraw = || budget.try_withdraw();
+        assert!(withdraw() && withdraw() && !withdraw());
+        enter(budget);
+        assert!(!withdraw());
+        enter(budget);
+        assert!(withdraw(), "of two calls one may be repeated");
+        for may_be_paid in [false, true] {
+            let call = || async move {
+                enter(budget);
+                Ok::<_, Status>(())
+            };
+            retry_idempotent(budget, 2, call).await.unwrap();
+            assert_eq!(withdraw(), may_be_paid);
+        }
     }
 
     /// What the last of two services in a row sees when both repeat their calls.

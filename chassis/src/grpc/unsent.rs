@@ -33,7 +33,7 @@ impl Unsent {
 
     /// Takes the body back, if it was not read; the transport, which may still hold its place, does
     /// not get it any more.
-    pub(super) fn take(self) -> Option<Body> {
+    pub(super) fn take(&self) -> Option<Body> {
         take(&self.0)
     }
 }

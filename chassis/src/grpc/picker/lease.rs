@@ -38,7 +38,8 @@ impl<C> Lease<C> {
         }
     }
 
-    /// Nobody listens where the instance was: what follows would fail as well.
+    /// Nobody listens where the instance was, or nobody answers there: what follows would fail as
+    /// well.
     pub(in crate::grpc) fn is_gone(&self) {
         self.picker.eject(&self.backend);
     }

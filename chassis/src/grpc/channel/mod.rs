@@ -2,7 +2,8 @@
 //!
 //! Per call: choose an instance, bound the time, pass the context on, measure. Nothing here waits
 //! for the registry, and no call is sent twice, but a retry is told where it has failed. What could
-//! not be sent at all, because the instance has just gone, is sent to another one.
+//! not be sent at all, because the instance has just gone or cannot be connected to, is sent to
+//! another one, and paid for as a retry is.
 
 use std::fmt;
 use std::future::Future;
@@ -11,28 +12,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response, header};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tonic::body::Body;
-use tonic::transport::Channel as Connection;
 use tonic::{Code, Status};
-use tower::ServiceExt;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use super::attempt::{self, Bounds, Failure};
 use super::connect::{Connector, connect};
 use super::context::{self, CallContext};
-use super::failure::{self, could_not_connect, deadline_status, transport_status, was_refused};
+use super::failure::{self, could_not_connect, deadline_status};
+use super::link::Link;
 use super::metrics::{Methods, Side, code_in, code_name};
 use super::picker::{Ejection, Lease, Picker};
-use super::reply::ReplyBody;
-use super::unsent::Unsent;
 use super::{RetryBudget, propagation, retry, split_path, timeout};
 use crate::config::UpstreamConfig;
 use crate::discovery::Endpoint;
-use crate::error::RemoteError;
 use crate::identity::Identity;
 
 /// The header that carries the request id from the edge.
@@ -52,7 +49,7 @@ struct Inner {
     retry_budget: RetryBudget,
     /// One for each call under way.
     places: Semaphore,
-    picker: Arc<Picker<Connection>>,
+    picker: Arc<Picker<Link>>,
     methods: Methods,
 }
 
@@ -75,16 +72,25 @@ impl Channel {
         endpoints: watch::Receiver<Arc<[Endpoint]>>,
         identity: Option<Arc<Identity>>,
     ) -> Self {
-        let ejection =
-            Ejection { after_failures: config.eject_after_failures, duration: config.eject_for() };
         let connect_timeout = config.connect_timeout();
         let connector = Connector::new(service, identity);
         let connect = move |endpoint: &Endpoint| connect(endpoint, connect_timeout, &connector);
+        Self::over(service, config, endpoints, connect)
+    }
+
+    fn over(
+        service: &'static str,
+        config: &UpstreamConfig,
+        endpoints: watch::Receiver<Arc<[Endpoint]>>,
+        connect: impl Fn(&Endpoint) -> Link + Send + Sync + 'static,
+    ) -> Self {
+        let ejection =
+            Ejection { after_failures: config.eject_after_failures, duration: config.eject_for() };
         Self {
             inner: Arc::new(Inner {
                 service,
                 timeout: config.timeout(),
-                connect_timeout,
+                connect_timeout: config.connect_timeout(),
                 retry_attempts: config.retry_attempts,
                 retry_budget: RetryBudget::new(
                     config.retry_budget_ratio,
@@ -162,51 +168,30 @@ impl Inner {
         if budget.is_zero() {
             return Err(deadline_status());
         }
-        let deadline = Instant::now() + budget;
+        let bounds =
+            Bounds { deadline: Instant::now() + budget, connect_timeout: self.connect_timeout };
+        retry::enter(&self.retry_budget);
         write_headers(request.headers_mut(), context);
         let lease = self.picker.pick(&retry::tried()).ok_or_else(|| self.no_endpoint())?;
         let (head, body) = request.into_parts();
-        let failure = match self.send_to(lease, (head.clone(), body), deadline).await {
+        let failure = match attempt::send(lease, (head.clone(), body), bounds).await {
             Ok(response) => return Ok(response),
             Err(failure) => failure,
         };
         let Some((lease, body)) = self.second_choice(&failure).zip(failure.unsent) else {
             return Err(failure.status);
         };
-        metrics::counter!("eh_grpc_calls_sent_elsewhere_total").increment(1);
-        self.send_to(lease, (head, body), deadline).await.map_err(|failure| failure.status)
-    }
-
-    /// Sends the call to one instance.
-    async fn send_to(
-        &self,
-        lease: Lease<Connection>,
-        (mut head, body): (Parts, Body),
-        deadline: Instant,
-    ) -> Result<Response<Body>, Failure> {
-        Span::current().record("server.address", lease.endpoint().host.as_str());
-        Span::current().record("server.port", lease.endpoint().port);
-        let budget = deadline.saturating_duration_since(Instant::now());
-        head.headers.insert(timeout::GRPC_TIMEOUT, timeout::write(budget));
-        let (body, unsent) = Unsent::watch(body);
-        let connection = lease.connection().clone();
-        let sent = connection.oneshot(Request::from_parts(head, body));
-        let outcome = match timeout_at(deadline, sent).await {
-            Ok(outcome) => outcome.map_err(transport_status),
-            Err(_elapsed) => Err(deadline_status()),
-        };
-        self.judge(&lease, &outcome, budget);
-        match outcome {
-            Ok(response) => {
-                Ok(response.map(|body| Body::new(ReplyBody::new(body, deadline, lease))))
-            }
-            Err(status) => Err(Failure { status, lease, unsent: unsent.take() }),
+        // The instances that are left get it on top of their own: no more of it than of retries.
+        if !self.retry_budget.try_withdraw() {
+            return Err(failure.status);
         }
+        metrics::counter!("eh_grpc_calls_sent_elsewhere_total").increment(1);
+        attempt::send(lease, (head, body), bounds).await.map_err(|failure| failure.status)
     }
 
     /// Who gets a call that was not sent: another instance, or the same one if it had only ended the
     /// connection, which an orderly server does after telling so.
-    fn second_choice(&self, failure: &Failure) -> Option<Lease<Connection>> {
+    fn second_choice(&self, failure: &Failure) -> Option<Lease<Link>> {
         if failure.unsent.is_none() || failure.status.code() != Code::Unavailable {
             return None;
         }
@@ -224,52 +209,11 @@ impl Inner {
         self.timeout.min(remaining.unwrap_or(Duration::MAX)).min(own.unwrap_or(Duration::MAX))
     }
 
-    /// Tells the picker how the instance did.
-    fn judge(&self, lease: &Lease<Connection>, outcome: &Outcome, budget: Duration) {
-        let code = match outcome {
-            Ok(response) => code_in(response.headers()),
-            Err(status) => status.code(),
-        };
-        match code {
-            // Who says when to come again is well, and has enough to do; that is no reason to give
-            // the others more.
-            Code::Unavailable if asks_for_patience(outcome) => retry::avoid(lease.endpoint()),
-            Code::Unavailable => {
-                if outcome.as_ref().is_err_and(was_refused) {
-                    lease.is_gone();
-                } else {
-                    lease.failed();
-                }
-                retry::avoid(lease.endpoint());
-            }
-            // A call that came with almost no time left proves nothing about the instance.
-            Code::DeadlineExceeded if outcome.is_err() && budget < self.connect_timeout => {}
-            Code::DeadlineExceeded if outcome.is_err() => lease.failed(),
-            _ => lease.succeeded(),
-        }
-    }
-
     fn no_endpoint(&self) -> Status {
         // Whoever asked for the call knows whether that is worth a warning.
         tracing::debug!(peer = self.service, "no endpoint is known");
         Status::unavailable(format!("no endpoint of {} is known", self.service))
     }
-}
-
-type Outcome = Result<Response<Body>, Status>;
-
-fn asks_for_patience(outcome: &Outcome) -> bool {
-    let told = outcome.as_ref().ok();
-    let status = told.and_then(|response| Status::from_header_map(response.headers()));
-    status.is_some_and(|status| RemoteError::from_status(&status).retry_after.is_some())
-}
-
-/// A call without an answer.
-struct Failure {
-    status: Status,
-    lease: Lease<Connection>,
-    /// The body of a call of which the instance cannot have seen enough to act on it.
-    unsent: Option<Body>,
 }
 
 fn write_headers(headers: &mut HeaderMap, context: CallContext) {
@@ -301,3 +245,6 @@ fn client_span(peer: &'static str, path: &str) -> Span {
         peer.service = peer,
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+use std::convert::Infallible;
+use std::io;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use http::Uri;
+use http_body_util::{Empty, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::DuplexStream;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Endpoint as Transport;
+use tower::ServiceExt;
+
+use super::*;
+
+/// The instance at this port is never connected to.
+const SILENT: u16 = 1;
+
+/// This one answers.
+const ALIVE: u16 = 2;
+
+/// This one takes one call at a time, and longer for it than connecting may take.
+const BUSY: u16 = 3;
+
+async fn answer(port: u16) -> Result<Response<Empty<Bytes>>, Infallible> {
+    if port == BUSY {
+        tokio::time::sleep(UpstreamConfig::default().connect_timeout() * 3 / 2).await;
+    }
+    let head = Response::builder().header(header::CONTENT_TYPE, "application/grpc");
+    Ok(head.header(Status::GRPC_STATUS, "0").body(Empty::new()).unwrap())
+}
+
+/// Connects within the process, where the clock of a test counts.
+async fn dial(port: u16, tasks: TaskTracker) -> io::Result<TokioIo<DuplexStream>> {
+    if port == SILENT {
+        return std::future::pending().await;
+    }
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let calls = hyper::service::service_fn(move |_: Request<Incoming>| answer(port));
+    let mut server = http2::Builder::new(TokioExecutor::new());
+    if port == BUSY {
+        server.max_concurrent_streams(1);
+    }
+    tasks.spawn(server.serve_connection(TokioIo::new(theirs), calls));
+    Ok(TokioIo::new(ours))
+}
+
+fn channel(ports: &[u16], config: &UpstreamConfig) -> Channel {
+    let endpoints = ports.iter().map(|port| Endpoint::new("127.0.0.1", *port));
+    let (_sender, receiver) = watch::channel(endpoints.collect());
+    let (timeout, tasks) = (config.connect_timeout(), TaskTracker::new());
+    Channel::over("test-service", config, receiver, move |endpoint: &Endpoint| {
+        let transport = Transport::from_static("http://test-service").connect_timeout(timeout);
+        let (port, tasks) = (endpoint.port, tasks.clone());
+        Link::lazy(&transport, tower::service_fn(move |_: Uri| dial(port, tasks.clone())))
+    })
+}
+
+/// Neither ejects by the number of failures nor saves up more retries than it begins with.
+fn config() -> UpstreamConfig {
+    UpstreamConfig {
+        eject_after_failures: 1_000,
+        eject_for_ms: 3_600_000,
+        retry_budget_ratio: 0.0,
+        ..UpstreamConfig::default()
+    }
+}
+
+async fn ask(channel: &Channel) -> Code {
+    let body = Body::new(Full::new(Bytes::from_static(b"message")));
+    let request = Request::post("http://test-service/test.Echo/Say").body(body).unwrap();
+    match channel.clone().oneshot(request).await {
+        Ok(response) => code_in(response.headers()),
+        Err(status) => status.code(),
+    }
+}
+
+/// Asks so often at once; half of the calls go to each of two instances.
+async fn ask_at_once(channel: &Channel, calls: usize) -> Vec<Code> {
+    join_all((0..calls).map(|_| ask(channel))).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_for_a_connection_in_vain_go_elsewhere_before_their_deadline() {
+    let channel = channel(&[SILENT, ALIVE], &config());
+    // The deadline would come after five attempts to connect, each of which ends one call.
+    assert_eq!(ask_at_once(&channel, 16).await, [Code::Ok; 16]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_not_connected_to_in_time_is_left_out_at_once() {
+    let channel = channel(&[SILENT, ALIVE], &config());
+    for _ in 0..64 {
+        assert_eq!(ask(&channel).await, Code::Ok, "more calls went there than may go elsewhere");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_elsewhere_is_paid_for_as_a_retry() {
+    let config = UpstreamConfig { retry_budget_max: 2, ..config() };
+    let codes = ask_at_once(&channel(&[SILENT, ALIVE], &config), 16).await;
+    let count = |wanted: Code| codes.iter().filter(|code| **code == wanted).count();
+    assert_eq!((count(Code::Ok), count(Code::Unavailable)), (8 + 2, 8 - 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_at_an_instance_with_much_to_do_go_on_waiting() {
+    let channel = channel(&[BUSY], &config());
+    // It says with its first answer how many calls it takes.
+    assert_eq!(ask(&channel).await, Code::Ok);
+    assert_eq!(ask_at_once(&channel, 2).await, [Code::Ok; 2]);
+}
