@@ -18,6 +18,7 @@ mod identity;
 mod inbox;
 mod migrations;
 mod outbox;
+mod patience;
 mod probes;
 mod proof;
 mod proxy;
