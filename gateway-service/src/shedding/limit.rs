@@ -2,9 +2,10 @@
 //!
 //! The limit follows the pace of the answers, as Netflix' concurrency-limits (Gradient2) and Envoy's
 //! adaptive concurrency filter do: `limit × pace + √limit`, once per window. The root is the queue that
-//! is allowed for, and lets the limit grow while answers are fast. Unlike there, the pace is the median
-//! of all answers, each compared with its own route: one slow service does not make the rest wait, and
-//! the machine that is too busy makes all of them slow.
+//! is allowed for, and lets the limit grow while answers are fast. Unlike there, an answer is compared
+//! with its own route, and the pace is the median of the routes, each with the median of its answers:
+//! one slow service does not make the rest wait, and the machine that is too busy makes all of them
+//! slow.
 
 use std::time::Duration;
 
@@ -154,6 +155,63 @@ mod tests {
             }
             in_flight
         }
+
+        /// Has so many in for one window, in which each of ten routes answers once, and so many of
+        /// these at half their pace. Returns the limit after it.
+        fn answer(&mut self, in_flight: usize, slow: usize) -> usize {
+            let config = SheddingConfig::default();
+            self.limit.saw(in_flight);
+            self.now += config.window();
+            for route in 0..config.window_samples {
+                let pace = if route < slow { 0.5 } else { 1.0 };
+                self.limit.observe(route, pace, self.now);
+            }
+            self.limit.current()
+        }
+    }
+
+    #[test]
+    fn each_route_has_one_voice_however_often_it_is_asked_for() {
+        // Of each route, how often it answered, and at which pace.
+        let cases: [(&[(usize, f64)], f64); 5] = [
+            (&[(500, 0.5), (1, 1.0), (1, 0.9)], 0.9),
+            (&[(500, 1.0), (1, 0.5), (1, 0.6)], 0.6),
+            (&[(500, 0.5), (1, 1.0)], 1.0),
+            (&[(500, 0.5)], 0.5),
+            (&[], 1.0),
+        ];
+        for (routes, expected) in cases {
+            let answers = |(route, (count, pace)): (usize, &(usize, f64))| {
+                std::iter::repeat_n((route, *pace), *count)
+            };
+            let mut paces: Vec<_> = routes.iter().enumerate().flat_map(answers).collect();
+            let pace = median_of_routes(&mut paces);
+            assert!((pace - expected).abs() < 1e-9, "{pace} of {routes:?}");
+        }
+    }
+
+    #[test]
+    fn the_voice_of_a_route_is_that_of_most_of_its_answers_in_whatever_order_they_come() {
+        let slow = (0, 0.5);
+        let mut paces = [slow, (2, 0.8), slow, (1, 0.9), slow, (2, 0.1), slow, (2, 0.8)];
+        let pace = median_of_routes(&mut paces);
+        assert!((pace - 0.8).abs() < 1e-9, "{pace} of 0.5, 0.9 and 0.8");
+    }
+
+    #[test]
+    fn the_limit_goes_the_way_that_is_documented() {
+        let mut simulation = Simulation::new(400);
+        assert_eq!(simulation.answer(400, 10), 364, "a fifth of the way to 400 × 0.5 + √400");
+        assert_eq!(simulation.answer(181, 10), 364, "less than half was used");
+        assert_eq!(simulation.answer(200, 10), 314, "a fifth of the way to 200 × 0.5 + √200");
+        assert_eq!(simulation.answer(158, 0), 331, "√314 more, because half of it was used");
+        assert_eq!(simulation.answer(165, 0), 331, "less than half was used");
+    }
+
+    #[test]
+    fn half_of_the_routes_may_be_slow_and_no_more() {
+        assert_eq!(Simulation::new(400).answer(400, 5), 400);
+        assert_eq!(Simulation::new(400).answer(400, 6), 364);
     }
 
     #[test]
@@ -186,13 +244,13 @@ mod tests {
 
     #[test]
     fn a_few_slow_answers_are_no_overload() {
-        let mut simulation = Simulation::new(512);
-        simulation.limit.saw(SheddingConfig::default().min_limit);
-        for _ in 0..1_000 {
-            simulation.now += Duration::from_millis(20);
-            simulation.limit.observe(0, 0.5, simulation.now);
+        let few = SheddingConfig::default().min_limit;
+        // So small a house that these are half of what it may hold.
+        let mut simulation = Simulation::new(2 * few);
+        for _ in 0..100 {
+            assert_eq!(simulation.answer(few, 10), 2 * few);
         }
-        assert_eq!(simulation.limit.current(), 512);
+        assert!(simulation.answer(few + 1, 10) < 2 * few, "one more is not few");
     }
 
     #[test]

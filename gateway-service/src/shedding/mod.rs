@@ -213,4 +213,33 @@ mod tests {
         }
         assert_eq!(shedder.limit(), 512);
     }
+
+    /// The limit, of a hundred, after a second in which these of three routes got slow and were asked
+    /// for nine times as often as the others.
+    fn limit_with(slow: &[usize]) -> usize {
+        let (begin, usual) = (Instant::now(), Duration::from_millis(10));
+        let config = SheddingConfig { calm_ms: 0, ..SheddingConfig::default() };
+        let mut shedder = Shedder::new(&config, 100, 3, begin);
+        while shedder.enter(Read) {}
+        for route in 0..3 {
+            shedder.learn(route, usual, begin);
+        }
+        for step in 1..=1_000_u32 {
+            let now = begin + Duration::from_millis(1) * step;
+            for route in 0..3 {
+                let (took, times) =
+                    if slow.contains(&route) { (usual * 10, 9) } else { (usual, 1) };
+                for _ in 0..times {
+                    shedder.learn(route, took, now);
+                }
+            }
+        }
+        shedder.limit()
+    }
+
+    #[test]
+    fn a_slow_route_does_not_speak_for_all_however_often_it_is_asked_for() {
+        assert_eq!(limit_with(&[1]), 100);
+        assert!(limit_with(&[0, 1]) < 100, "but most of them do");
+    }
 }
