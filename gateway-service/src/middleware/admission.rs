@@ -203,7 +203,10 @@ fn tells_of_load(status: StatusCode) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::Path;
+    use axum::routing::post;
     use tokio::sync::oneshot;
+    use tower::ServiceExt;
 
     use super::*;
 
@@ -258,5 +261,40 @@ mod tests {
         assert!(enter(&admission).is_err(), "the place was given back already");
         drop(seat);
         assert!(enter(&admission).is_ok());
+    }
+
+    /// Answers as its path says, after so many milliseconds.
+    async fn serve(Path((answer, ms)): Path<(String, u64)>) -> Response {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        match answer.as_str() {
+            "kept" => [("idempotent-replayed", "true")].into_response(),
+            "refused" => StatusCode::CONFLICT.into_response(),
+            "late" => StatusCode::GATEWAY_TIMEOUT.into_response(),
+            _ => StatusCode::CREATED.into_response(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_answers_that_took_work_are_learnt_from() {
+        let settings = SheddingConfig { min_limit: 1, calm_ms: 0, ..SheddingConfig::default() };
+        for (first, then, is_lowered) in [
+            ("/made/10", "/made/300", true),
+            ("/made/10", "/late/300", true),
+            ("/kept/0", "/made/300", false),
+            ("/refused/0", "/made/300", false),
+        ] {
+            let route = ("/{answer}/{ms}".to_owned(), Method::POST, Some(Priority::Order));
+            let admission = Admission::new(&settings, 4, [route]);
+            let layer = axum::middleware::from_fn_with_state(admission.clone(), admit);
+            let router = axum::Router::new().route("/{answer}/{ms}", post(serve)).layer(layer);
+            for path in [first].into_iter().chain([then; 6]) {
+                let request = || http::Request::post(path).body(axum::body::Body::empty()).unwrap();
+                let ask = || router.clone().oneshot(request());
+                // One alone is no load, however long it takes; two are half of what may be in.
+                let (one, other) = tokio::join!(ask(), ask());
+                assert_eq!(one.unwrap().status(), other.unwrap().status());
+            }
+            assert_eq!(admission.shedder().limit() < 4, is_lowered, "{first} and then {then}");
+        }
     }
 }

@@ -63,6 +63,14 @@ fn order(gateway: &Gateway) -> Ask {
     ask.token(&gateway.customer()).json(body)
 }
 
+fn refund(gateway: &Gateway) -> http::Request<axum::body::Body> {
+    let path = format!("/api/v1/orders/{ID}/refund");
+    let ask = http::Request::post(path).header("host", "gateway.test");
+    let ask = ask.header("idempotency-key", "k");
+    let ask = ask.header("authorization", format!("Bearer {}", gateway.customer()));
+    ask.body(axum::body::Body::empty()).unwrap()
+}
+
 #[tokio::test]
 async fn reads_are_refused_while_orders_payments_and_callbacks_pass() {
     let gateway = Gateway::with(&[HOUSE, UNBOUNDED]).await;
@@ -103,17 +111,25 @@ async fn forged_callbacks_however_many_leave_customers_their_places() {
 async fn customers_however_many_leave_callbacks_their_place() {
     let gateway = Gateway::with(&[HOUSE, UNBOUNDED]).await;
     gateway.fleet.script("RefundOrder", [Answer::Silence]);
-    let token = gateway.customer();
-    let refund = || {
-        let path = format!("/api/v1/orders/{ID}/refund");
-        let ask = http::Request::post(path).header("host", "gateway.test");
-        let ask = ask.header("idempotency-key", "k");
-        let ask = ask.header("authorization", format!("Bearer {token}"));
-        ask.body(axum::body::Body::empty()).unwrap()
-    };
-    let _full = Waiting::send(&gateway, 19, refund).await;
+    let _full = Waiting::send(&gateway, 19, || refund(&gateway)).await;
     assert_eq!(gateway.code(pay(&gateway)).await, "SERVICE_UNAVAILABLE");
     assert_eq!(gateway.ask(callback()).await.status, 200);
+}
+
+#[tokio::test]
+async fn probes_enter_a_full_house_by_get_and_by_head() {
+    let gateway = Gateway::with(&[HOUSE, UNBOUNDED]).await;
+    gateway.fleet.script("RefundOrder", [Answer::Silence]);
+    gateway.fleet.script("HandleCallback", [Answer::Silence]);
+    let _customers = Waiting::send(&gateway, 19, || refund(&gateway)).await;
+    let slow = || request("POST", "/api/v1/payments/callback");
+    let _provider = Waiting::send(&gateway, 1, slow).await;
+    for method in ["GET", "HEAD"] {
+        for (path, status) in [("/livez", 200), ("/readyz", 200), ("/api/v1/products", 503)] {
+            let reply = gateway.ask(Ask::new(method, path)).await;
+            assert_eq!(reply.status, status, "{method} {path}");
+        }
+    }
 }
 
 #[tokio::test]
