@@ -115,3 +115,102 @@ fn as_json(value: &Value) -> serde_json::Value {
         _ => value.to_string().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::config::{Config, File, FileFormat};
+    use serde_json::json;
+
+    use super::*;
+
+    const DEFAULTS: &str = r#"
+        [provider]
+        url = ""
+        urls = []
+        from = "Hub <hub@hub.example>"
+        timeout_ms = 5000
+        ratio = 0.5
+        signing_key = ""
+        [bootstrap]
+        admin_email = ""
+        [discovery.static]
+        user-service = ["10.0.0.1:50051"]
+    "#;
+
+    fn tree(text: &str) -> Value {
+        let source = File::from_str(text, FileFormat::Toml);
+        Config::builder().add_source(source).build().unwrap().cache
+    }
+
+    /// What is told of the one value that is set.
+    fn told(text: &str) -> Told {
+        let explained = explain(&tree(DEFAULTS), &tree(text));
+        let [one] = &explained[..] else { panic!("{text}: {explained:?}") };
+        one.told.clone()
+    }
+
+    #[test]
+    fn numbers_are_hidden_like_texts() {
+        for (text, length) in [
+            ("[provider]\npin = 4711", 4),
+            ("[provider]\npins = [12, 345]", 5),
+            ("[provider]\nshare = 0.25", 4),
+            ("[provider]\nsigning_key = 12345678", 8),
+        ] {
+            assert_eq!(told(text), Told::HiddenCharacters(length), "{text}");
+        }
+        assert_eq!(told("[provider]\ntimeout_ms = 4711"), Told::Value(json!(4711)));
+        assert_eq!(told("[provider]\nratio = 0.25"), Told::Value(json!(0.25)));
+    }
+
+    #[test]
+    fn what_is_a_value_in_one_layer_and_a_section_in_another_is_hidden() {
+        for text in [
+            "provider = \"hunter2\"",
+            "provider = [\"hunter\", \"2\"]",
+            "discovery = \"hunter2\"",
+            "[discovery]\nstatic = \"hunter2\"",
+            "[provider.url]\nhost = \"hunter2\"",
+        ] {
+            assert_eq!(told(text), Told::HiddenCharacters(7), "{text}");
+        }
+        let text = "[discovery.static]\norder-service = \"10.0.0.2:1\"";
+        assert_eq!(told(text), Told::Value(json!("10.0.0.2:1")), "the key is a service's name");
+    }
+
+    #[test]
+    fn addresses_with_an_account_are_hidden_whatever_its_password_holds() {
+        for address in [
+            "mysql://hub:hunter2@db/hub",
+            "https://hub:hunter@2@pay.example/",
+            "https://hub:hunter/2@pay.example/",
+            "https://hub:hunter?2@pay.example/",
+            "https://hub:hunter#2@pay.example/",
+            "https://hub:hun://ter2@pay.example/",
+            "https://hunter2@pay.example/",
+            "https://pay.example/?password=hunter2",
+            "https://pay.example/?PassWord=hunter2",
+        ] {
+            let hidden = Told::HiddenCharacters(address.len());
+            assert_eq!(told(&format!("[provider]\nurl = \"{address}\"")), hidden, "{address}");
+            let list = format!("[provider]\nurls = [\"\", \"{address}\"]");
+            assert_eq!(told(&list), hidden, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_told() {
+        for text in ["https://pay.example/v1?a=b#c", "10.0.0.1:50051", "", "pay@pay.example"] {
+            let value = Told::Value(json!(text));
+            assert_eq!(told(&format!("[provider]\nurl = \"{text}\"")), value);
+            assert_eq!(told(&format!("[provider]\nfrom = \"{text}\"")), value);
+        }
+        assert_eq!(told("[provider]\nsigning_key = \"\""), Told::Value(json!("")), "none is set");
+    }
+
+    #[test]
+    fn of_the_first_administrator_not_even_the_name_is_told() {
+        let text = "[bootstrap]\nadmin_email = \"li@hub.example\"";
+        assert_eq!(told(text), Told::HiddenCharacters(14));
+    }
+}

@@ -207,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_hidden_the_default_is_hidden_too() {
+        assert_eq!(
+            configuration().render(Some("database.url")).unwrap(),
+            "database.url = (set, 24 characters, not shown)\n    text\n    \
+             from file /run/url, named by environment variable EH_ORDER__DATABASE__URL_FILE, \
+             over order-service/config/default.toml:4\n"
+        );
+    }
+
+    #[test]
     fn a_key_that_is_not_there_is_refused_with_those_that_are() {
         let refusal = |wanted| configuration().render(Some(wanted)).unwrap_err().to_string();
         assert!(refusal("serve").contains("its sections are amqp, database, server"));
