@@ -269,6 +269,16 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_a_comma_is_torn_apart_and_refused() {
+        let torn = ("MAIL__SEALING_KEYS", "Vb4uPqf0sYx1mCe8 ,ZkTg3nRwJh6dLa7Q");
+        let keys = config(&[torn]).sealing_keys;
+        let keys: Vec<&str> = keys.iter().map(Secret::expose).collect();
+        assert_eq!(keys, ["Vb4uPqf0sYx1mCe8", "ZkTg3nRwJh6dLa7Q"]);
+        let said = refused(&[torn], Profile::Development);
+        assert!(said.contains("mail.sealing_keys") && !said.contains("Vb4u"), "{said}");
+    }
+
+    #[test]
     fn what_does_not_fit_together_is_refused_in_development_too() {
         config(&[]).validate(Profile::Development).unwrap();
         for (setting, named) in [

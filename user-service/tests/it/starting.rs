@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use chassis::config::{BaseConfig, Profile};
 use chassis::run::Service;
 use chassis::testing::broker::TestBroker;
+use chassis::testing::config::defaults_with;
 use chassis::testing::mysql::TestDatabase;
 use chassis::testing::process::Program;
 use proto::user::v1::user_service_client::UserServiceClient;
@@ -86,6 +88,21 @@ async fn half_an_administrator_is_a_bad_configuration() {
     let (status, said) = process.refused().await;
     assert_eq!(status.code(), Some(64));
     assert!(said.contains("bootstrap.admin_password"), "{said}");
+}
+
+#[test]
+fn a_sealing_key_that_a_list_of_keys_would_tear_apart_is_refused() {
+    const KEY: &str = "Vb4uPqf0sYx1mCe8ZkTg3nRwJh6dLa7Q";
+    let check = |key: &str| {
+        let config = defaults_with::<App>([("MAIL__SEALING_KEY", key)]);
+        config.validate(Profile::Development).map_err(|error| error.to_string())
+    };
+    assert_eq!(check(KEY), Ok(()));
+    for (before, after) in [("", ","), (",", ""), (KEY, ","), (" ", ""), ("", " "), ("", "\t")] {
+        let refusal = check(&format!("{before}{KEY}{after}")).unwrap_err();
+        assert!(refusal.contains("mail.sealing_key"), "{refusal}");
+        assert!(refusal.contains("no comma") && !refusal.contains(KEY), "{refusal}");
+    }
 }
 
 #[tokio::test]
