@@ -217,6 +217,40 @@ async fn a_set_that_stays_is_saved_anew_so_that_it_does_not_age() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_beside_what_was_told_is_not_saved() {
+    let (place, clock) = (Place::new(), Arc::new(FixedClock::default()));
+    // The agent was wiped: the first of three is back, and a fourth has come.
+    let course =
+        play(Some(place.open(&clock)), [Tell(9, &[1, 2, 3]), Fail, Tell(3, &[1, 4])]).await;
+    assert_eq!(course.sets, [vec![1, 2, 3], vec![1, 2, 3, 4]]);
+    // What the disk says is used while the registry is away, and beside its first answer.
+    let course = play(Some(place.open(&clock)), [Fail, Tell(3, &[5])]).await;
+    assert_eq!(course.sets, [vec![1, 4], vec![1, 4, 5]]);
+    let course = play(Some(place.open(&clock)), [Fail]).await;
+    assert_eq!(course.sets, [vec![5]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_only_kept_grows_old() {
+    let (place, clock) = (Place::new(), Arc::new(FixedClock::default()));
+    let (sender, _receiver) = watch::channel(Arc::<[Endpoint]>::from([]));
+    let cache = place.open(&clock);
+    let mut follower = Follower::new("order-service", &sender, Some(&cache), TERMS);
+    follower.learn(endpoints(&[1, 2])).await;
+    tokio::time::advance(SAVE_AGAIN).await;
+    follower.relearn();
+    follower.learn(endpoints(&[1])).await;
+    assert_eq!(**sender.borrow(), *endpoints(&[1, 2]), "both are used");
+    assert_eq!(cache.recall("order-service").await, Some(endpoints(&[1])), "one is known to live");
+    clock.advance(chrono::TimeDelta::seconds(3_000));
+    tokio::time::advance(SAVE_AGAIN).await;
+    follower.learn(Vec::new()).await;
+    clock.advance(chrono::TimeDelta::seconds(3_000));
+    assert_eq!(**sender.borrow(), *endpoints(&[1, 2]), "none passes, and both are used");
+    assert_eq!(cache.recall("order-service").await, None, "nobody has told of them for too long");
+}
+
 #[test]
 fn an_empty_answer_is_shown_to_operators() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
