@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 use tower::ServiceExt;
 use tracing::Span;
 
-use super::failure::{deadline_status, is_unreachable, not_connected, transport_status};
+use super::failure::{deadline_status, not_connected, transport_status, was_refused, was_too_late};
 use super::link::Link;
 use super::metrics::code_in;
 use super::picker::Lease;
@@ -51,7 +51,8 @@ pub(super) async fn send(
 ) -> Result<Response<Body>, Failure> {
     Span::current().record("server.address", lease.endpoint().host.as_str());
     Span::current().record("server.port", lease.endpoint().port);
-    let budget = bounds.deadline.saturating_duration_since(Instant::now());
+    let begun = Instant::now();
+    let budget = bounds.deadline.saturating_duration_since(begun);
     head.headers.insert(timeout::GRPC_TIMEOUT, timeout::write(budget));
     let (body, unsent) = Unsent::watch(body);
     let link = lease.connection();
@@ -69,7 +70,7 @@ pub(super) async fn send(
             Err(not_connected())
         }
     };
-    judge(&lease, &outcome, budget, bounds);
+    judge(&lease, &outcome, begun, bounds);
     match outcome {
         Ok(response) => {
             Ok(response.map(|body| Body::new(ReplyBody::new(body, bounds.deadline, lease))))
@@ -89,8 +90,12 @@ async fn without_connection(link: &Link, unsent: &Unsent, connect_timeout: Durat
     std::future::pending().await
 }
 
-/// Tells the picker how the instance did.
-fn judge(lease: &Lease<Link>, outcome: &Outcome, budget: Duration, bounds: Bounds) {
+/// Tells the picker how the instance did with a call that began then.
+fn judge(lease: &Lease<Link>, outcome: &Outcome, begun: Instant, bounds: Bounds) {
+    let budget = bounds.deadline.saturating_duration_since(begun);
+    // Whoever came late to an attempt to connect knows only how it ended.
+    let saw_it_all = begun.elapsed() >= bounds.connect_timeout;
+    let is_gone = |status: &Status| was_refused(status) || (saw_it_all && was_too_late(status));
     let code = match outcome {
         Ok(response) => code_in(response.headers()),
         Err(status) => status.code(),
@@ -100,7 +105,7 @@ fn judge(lease: &Lease<Link>, outcome: &Outcome, budget: Duration, bounds: Bound
         // the others more.
         Code::Unavailable if asks_for_patience(outcome) => retry::avoid(lease.endpoint()),
         Code::Unavailable => {
-            if outcome.as_ref().is_err_and(is_unreachable) {
+            if outcome.as_ref().is_err_and(is_gone) {
                 lease.is_gone();
             } else {
                 lease.failed();

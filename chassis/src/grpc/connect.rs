@@ -53,12 +53,11 @@ pub(super) fn connect(
         }
     };
     let transport = transport
-        .connect_timeout(connect_timeout)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
         .http2_max_header_list_size(HEADERS_BYTES_MAX);
-    Link::lazy(&transport, connector.clone())
+    Link::lazy(&transport, connector.clone(), connect_timeout)
 }
 
 /// A stream, whichever it is.

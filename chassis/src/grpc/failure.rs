@@ -56,11 +56,19 @@ pub(super) fn could_not_connect(status: &Status) -> bool {
     })
 }
 
-/// Whether nobody listens at the address, or nobody has answered there in the time for connecting.
-pub(super) fn is_unreachable(status: &Status) -> bool {
+/// Whether nobody listens at the address.
+pub(super) fn was_refused(status: &Status) -> bool {
+    is_of_kind(status, io::ErrorKind::ConnectionRefused)
+}
+
+/// Whether nobody has answered at the address in the time for it.
+pub(super) fn was_too_late(status: &Status) -> bool {
+    is_of_kind(status, io::ErrorKind::TimedOut)
+}
+
+fn is_of_kind(status: &Status, kind: io::ErrorKind) -> bool {
     has_cause(status.source(), |cause| {
-        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        matches!(kind, Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut))
+        cause.downcast_ref::<io::Error>().map(io::Error::kind) == Some(kind)
     })
 }
 
@@ -88,14 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn who_refuses_a_connection_or_does_not_answer_is_unreachable() {
-        for kind in [io::ErrorKind::ConnectionRefused, io::ErrorKind::TimedOut] {
-            assert!(is_unreachable(&status(kind)), "{kind:?}");
+    fn a_connection_that_is_refused_or_late_is_told_from_one_that_broke() {
+        let told = |status: &Status| (was_refused(status), was_too_late(status));
+        for (kind, expected) in [
+            (io::ErrorKind::ConnectionRefused, (true, false)),
+            (io::ErrorKind::TimedOut, (false, true)),
+            (io::ErrorKind::ConnectionReset, (false, false)),
+            (io::ErrorKind::BrokenPipe, (false, false)),
+        ] {
+            assert_eq!(told(&status(kind)), expected, "{kind:?}");
         }
-        assert!(is_unreachable(&not_connected()) && could_not_connect(&not_connected()));
-        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe] {
-            assert!(!is_unreachable(&status(kind)), "{kind:?}");
-        }
-        assert!(!is_unreachable(&Status::unavailable("busy")));
+        assert!(was_too_late(&not_connected()) && could_not_connect(&not_connected()));
+        assert_eq!(told(&Status::unavailable("busy")), (false, false));
     }
 }

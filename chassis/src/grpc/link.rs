@@ -6,10 +6,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Uri;
 use hyper::rt::{Read, Write};
+use tokio::time::{Instant, sleep_until};
 use tonic::transport::{Channel as Connection, Endpoint as Transport};
+use tower::ServiceExt;
+
+/// How late whoever waits for an attempt to connect may see that its time is over.
+const SEEN_WITHIN: Duration = Duration::from_millis(50);
 
 /// A connection that is made when it is first needed, and again when it was lost; cheap to clone.
 #[derive(Clone)]
@@ -19,15 +25,17 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects by `connector`, within the connect timeout of `transport`.
-    pub(super) fn lazy<S>(transport: &Transport, connector: S) -> Self
+    /// Connects by `connector`, within `connect_timeout`; `transport` should have none of its own,
+    /// which would count time in which nobody waits.
+    pub(super) fn lazy<S>(transport: &Transport, connector: S, connect_timeout: Duration) -> Self
     where
-        S: tower::Service<Uri, Error = io::Error> + Send + 'static,
+        S: tower::Service<Uri, Error = io::Error> + Clone + Send + 'static,
         S::Response: Read + Write + Send + Unpin + 'static,
         S::Future: Send + 'static,
     {
         let is_connected = Arc::new(AtomicBool::new(false));
-        let observed = Observed { connector, is_connected: Arc::clone(&is_connected) };
+        let observed =
+            Observed { connector, connect_timeout, is_connected: Arc::clone(&is_connected) };
         Self { connection: transport.connect_with_connector_lazy(observed), is_connected }
     }
 
@@ -46,12 +54,13 @@ impl Link {
 /// A connector whose outcome is seen.
 struct Observed<S> {
     connector: S,
+    connect_timeout: Duration,
     is_connected: Arc<AtomicBool>,
 }
 
 impl<S> tower::Service<Uri> for Observed<S>
 where
-    S: tower::Service<Uri, Error = io::Error>,
+    S: tower::Service<Uri, Error = io::Error> + Clone + Send + 'static,
     S::Response: Send + 'static,
     S::Future: Send + 'static,
 {
@@ -59,18 +68,43 @@ where
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<S::Response>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connector.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Each attempt waits for the connector itself.
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         self.is_connected.store(false, Ordering::Release);
-        let connecting = self.connector.call(uri);
+        let connecting = connect(self.connector.clone(), uri, self.connect_timeout);
         let is_connected = Arc::clone(&self.is_connected);
         Box::pin(async move {
             let stream = connecting.await?;
             is_connected.store(true, Ordering::Release);
             Ok(stream)
         })
+    }
+}
+
+/// Connects, or fails with `TimedOut`.
+///
+/// The transport lets an attempt stand still while no call waits for it, and goes on with it for the
+/// next one. If its time ended meanwhile, that tells nothing of the instance, and what was half done
+/// is as old as the attempt: it is begun anew.
+async fn connect<S>(connector: S, uri: Uri, connect_timeout: Duration) -> io::Result<S::Response>
+where
+    S: tower::Service<Uri, Error = io::Error> + Clone,
+{
+    loop {
+        let end = Instant::now() + connect_timeout;
+        let attempt = connector.clone().oneshot(uri.clone());
+        tokio::select! {
+            // An attempt that nobody has looked at for long is not looked at any more.
+            biased;
+            () = sleep_until(end) => {}
+            outcome = attempt => return outcome,
+        }
+        if end.elapsed() < SEEN_WITHIN {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
     }
 }

@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -24,6 +25,9 @@ const ALIVE: u16 = 2;
 /// This one takes one call at a time, and longer for it than connecting may take.
 const BUSY: u16 = 3;
 
+/// This one is connected to at the second attempt.
+const LATE: u16 = 4;
+
 async fn answer(port: u16) -> Result<Response<Empty<Bytes>>, Infallible> {
     if port == BUSY {
         tokio::time::sleep(UpstreamConfig::default().connect_timeout() * 3 / 2).await;
@@ -33,8 +37,8 @@ async fn answer(port: u16) -> Result<Response<Empty<Bytes>>, Infallible> {
 }
 
 /// Connects within the process, where the clock of a test counts.
-async fn dial(port: u16, tasks: TaskTracker) -> io::Result<TokioIo<DuplexStream>> {
-    if port == SILENT {
+async fn dial(port: u16, earlier: usize, tasks: TaskTracker) -> io::Result<TokioIo<DuplexStream>> {
+    if port == SILENT || (port == LATE && earlier == 0) {
         return std::future::pending().await;
     }
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
@@ -48,14 +52,20 @@ async fn dial(port: u16, tasks: TaskTracker) -> io::Result<TokioIo<DuplexStream>
 }
 
 fn channel(ports: &[u16], config: &UpstreamConfig) -> Channel {
-    let endpoints = ports.iter().map(|port| Endpoint::new("127.0.0.1", *port));
-    let (_sender, receiver) = watch::channel(endpoints.collect());
+    let (_sender, receiver) = watch::channel(ports.iter().copied().map(endpoint).collect());
     let (timeout, tasks) = (config.connect_timeout(), TaskTracker::new());
     Channel::over("test-service", config, receiver, move |endpoint: &Endpoint| {
-        let transport = Transport::from_static("http://test-service").connect_timeout(timeout);
         let (port, tasks) = (endpoint.port, tasks.clone());
-        Link::lazy(&transport, tower::service_fn(move |_: Uri| dial(port, tasks.clone())))
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let connector = tower::service_fn(move |_: Uri| {
+            dial(port, attempts.fetch_add(1, Ordering::Relaxed), tasks.clone())
+        });
+        Link::lazy(&Transport::from_static("http://test-service"), connector, timeout)
     })
+}
+
+fn endpoint(port: u16) -> Endpoint {
+    Endpoint::new("127.0.0.1", port)
 }
 
 /// Neither ejects by the number of failures nor saves up more retries than it begins with.
@@ -111,4 +121,26 @@ async fn calls_that_wait_at_an_instance_with_much_to_do_go_on_waiting() {
     // It says with its first answer how many calls it takes.
     assert_eq!(ask(&channel).await, Code::Ok);
     assert_eq!(ask_at_once(&channel, 2).await, [Code::Ok; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_to_connect_that_nobody_waited_for_is_begun_anew() {
+    let (channel, timeout) = (channel(&[LATE], &config()), config().connect_timeout());
+    assert!(tokio::time::timeout(timeout / 2, ask(&channel)).await.is_err(), "it is given up");
+    tokio::time::advance(timeout * 2).await;
+    assert_eq!(ask(&channel).await, Code::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_to_connect_that_stood_still_leaves_no_instance_out() {
+    let (channel, timeout) = (channel(&[LATE, ALIVE], &config()), config().connect_timeout());
+    let picker = &channel.inner.picker;
+    // With a call at the other one, the next ones begin here.
+    let busy = picker.pick(&[endpoint(LATE)]).unwrap();
+    assert!(tokio::time::timeout(timeout / 2, ask(&channel)).await.is_err(), "it is given up");
+    tokio::time::advance(timeout / 4).await;
+    assert_eq!(ask(&channel).await, Code::Ok, "what came late to the attempt goes elsewhere");
+    drop(busy);
+    let held: Vec<_> = (0..2).map(|_| picker.pick(&[]).unwrap()).collect();
+    assert!(held.iter().any(|lease| lease.endpoint().port == LATE), "it is not left out");
 }
