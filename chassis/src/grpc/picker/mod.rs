@@ -9,7 +9,7 @@ mod ejection;
 mod lease;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -84,7 +84,14 @@ impl<C> Picker<C> {
     }
 
     fn backends(&self) -> Backends<C> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh(&mut self.state())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<C>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refresh(&self, state: &mut State<C>) -> Backends<C> {
         let current = Arc::clone(&state.endpoints.borrow());
         if !Arc::ptr_eq(&current, &state.seen) {
             state.backends = self.diff(&state.backends, &current);
@@ -113,6 +120,8 @@ impl<C> Picker<C> {
     /// Leaves an instance out, unless it is the last one that is not. Calls that were under way when
     /// it was ejected may still fail; they are part of that ejection.
     fn eject(&self, backend: &Arc<Backend<C>>) {
+        // One at a time: of two instances that fail at once each would find the other one there.
+        let mut state = self.state();
         let now_ms = self.now_ms();
         if backend.record.is_ejected(now_ms) {
             return;
@@ -120,10 +129,11 @@ impl<C> Picker<C> {
         let is_alternative = |other: &Arc<Backend<C>>| {
             !Arc::ptr_eq(other, backend) && !other.record.is_ejected(now_ms)
         };
-        if !self.backends().iter().any(is_alternative) {
+        if !self.refresh(&mut state).iter().any(is_alternative) {
             return;
         }
         backend.record.eject(self.ejection, now_ms);
+        drop(state);
         metrics::counter!("rpc_client_ejections_total").increment(1);
         tracing::warn!(endpoint = %backend.endpoint, "endpoint ejected");
     }

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -122,6 +123,27 @@ async fn where_nobody_listens_one_failure_is_enough() {
     assert_eq!(ports_picked(&picker, 20)[&2], 20, "the last one stays");
     tokio::time::advance(EJECTION.duration).await;
     assert!(ports_picked(&picker, 50).contains_key(&1), "it gets calls again");
+}
+
+#[test]
+fn instances_that_fail_at_the_same_time_are_not_all_left_out() {
+    for _ in 0..500 {
+        let (picker, _sender) = picker(&[1, 2]);
+        let leases = [1, 2].map(|other| picker.pick(&endpoints(&[other])).unwrap());
+        let start = &Barrier::new(leases.len());
+        std::thread::scope(|scope| {
+            for lease in &leases {
+                scope.spawn(move || {
+                    start.wait();
+                    lease.is_gone();
+                });
+            }
+        });
+        let now_ms = picker.now_ms();
+        let backends = picker.backends();
+        let left_out = backends.iter().filter(|backend| backend.record.is_ejected(now_ms)).count();
+        assert_eq!(left_out, 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
