@@ -124,6 +124,15 @@ async fn calls_that_wait_at_an_instance_with_much_to_do_go_on_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_instance_that_is_still_cut_off_costs_one_call_when_it_is_tried_again() {
+    let config = UpstreamConfig { retry_budget_max: 2, ..config() };
+    let channel = channel(&[SILENT, ALIVE], &config);
+    assert_eq!(ask_at_once(&channel, 2).await, [Code::Ok; 2], "one of them went elsewhere");
+    tokio::time::advance(config.eject_for()).await;
+    assert_eq!(ask_at_once(&channel, 16).await, [Code::Ok; 16], "one retry was left");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_attempt_to_connect_that_nobody_waited_for_is_begun_anew() {
     let (channel, timeout) = (channel(&[LATE], &config()), config().connect_timeout());
     assert!(tokio::time::timeout(timeout / 2, ask(&channel)).await.is_err(), "it is given up");

@@ -11,15 +11,19 @@ use crate::discovery::Endpoint;
 pub(in crate::grpc) struct Lease<C> {
     backend: Arc<Backend<C>>,
     picker: Arc<Picker<C>>,
-    /// It was taken for want of another.
-    was_ejected: bool,
+    /// The instance was left out and has not answered since.
+    is_trial: bool,
 }
 
 impl<C> Lease<C> {
     /// Counts one more call at an instance.
-    pub(super) fn new(backend: Arc<Backend<C>>, picker: Arc<Picker<C>>, was_ejected: bool) -> Self {
+    pub(super) fn new(backend: Arc<Backend<C>>, picker: Arc<Picker<C>>) -> Self {
         backend.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { backend, picker, was_ejected }
+        let is_trial = !backend.record.is_well();
+        if is_trial {
+            backend.record.begin_trial();
+        }
+        Self { backend, picker, is_trial }
     }
 
     pub(in crate::grpc) fn endpoint(&self) -> &Endpoint {
@@ -33,7 +37,7 @@ impl<C> Lease<C> {
     /// The instance answered, whatever it said; if it was ejected, it is back.
     pub(in crate::grpc) fn succeeded(&self) {
         self.backend.record.forgive();
-        if self.was_ejected {
+        if self.is_trial {
             self.backend.record.readmit();
         }
     }
@@ -55,6 +59,9 @@ impl<C> Lease<C> {
 impl<C> Drop for Lease<C> {
     fn drop(&mut self) {
         self.backend.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.is_trial {
+            self.backend.record.end_trial();
+        }
     }
 }
 

@@ -73,14 +73,13 @@ impl<C> Picker<C> {
     pub(super) fn pick(self: &Arc<Self>, tried: &[Endpoint]) -> Option<Lease<C>> {
         let backends = self.backends();
         let now_ms = self.now_ms();
-        let admitted = || backends.iter().filter(|backend| !backend.record.is_ejected(now_ms));
+        let admitted = || backends.iter().filter(|backend| backend.record.takes_calls(now_ms));
         let is_new = |backend: &&Arc<Backend<C>>| !tried.contains(&backend.endpoint);
         let chosen = least_loaded(admitted().filter(is_new))
             .or_else(|| least_loaded(backends.iter().filter(is_new)))
             .or_else(|| least_loaded(admitted()))
             .or_else(|| least_loaded(backends.iter()))?;
-        let was_ejected = chosen.record.is_ejected(now_ms);
-        Some(Lease::new(Arc::clone(chosen), Arc::clone(self), was_ejected))
+        Some(Lease::new(Arc::clone(chosen), Arc::clone(self)))
     }
 
     fn backends(&self) -> Backends<C> {
@@ -117,18 +116,17 @@ impl<C> Picker<C> {
         }
     }
 
-    /// Leaves an instance out, unless it is the last one that is not. Calls that were under way when
+    /// Leaves an instance out, unless it is the last one that is well. Calls that were under way when
     /// it was ejected may still fail; they are part of that ejection.
     fn eject(&self, backend: &Arc<Backend<C>>) {
-        // One at a time: of two instances that fail at once each would find the other one there.
+        // One at a time: of two instances that fail at once each would find the other one well.
         let mut state = self.state();
         let now_ms = self.now_ms();
         if backend.record.is_ejected(now_ms) {
             return;
         }
-        let is_alternative = |other: &Arc<Backend<C>>| {
-            !Arc::ptr_eq(other, backend) && !other.record.is_ejected(now_ms)
-        };
+        let is_alternative =
+            |other: &Arc<Backend<C>>| !Arc::ptr_eq(other, backend) && other.record.is_well();
         if !self.refresh(&mut state).iter().any(is_alternative) {
             return;
         }
