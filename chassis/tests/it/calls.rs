@@ -383,9 +383,7 @@ async fn a_server_that_ends_in_order_loses_no_call_though_none_is_repeated() {
     let going = Server::start(named("going"), ServerConfig::default()).await;
     let staying = Server::start(named("staying"), ServerConfig::default()).await;
     let endpoints = [going.endpoint(), staying.endpoint()];
-    // Each caller may meet the end of the connection and then the closed port.
-    let config = UpstreamConfig { retry_budget_max: 100, ..UpstreamConfig::default() };
-    let channel = channel(&endpoints, &config);
+    let channel = channel(&endpoints, &UpstreamConfig::default());
     let (seen, is_over) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let callers = (0..8).map(|_| async {
         while is_over.load(Ordering::SeqCst) == 0 {

@@ -2,8 +2,8 @@
 //!
 //! Per call: choose an instance, bound the time, pass the context on, measure. Nothing here waits
 //! for the registry, and no call is sent twice, but a retry is told where it has failed. What could
-//! not be sent at all, because the instance has just gone or cannot be connected to, is sent to
-//! another one, and paid for as a retry is.
+//! not be sent at all, because the instance has ended the connection or cannot be connected to, is sent
+//! to another one; the latter is paid for as a retry is.
 
 use std::fmt;
 use std::future::Future;
@@ -181,8 +181,10 @@ impl Inner {
         let Some((lease, body)) = self.second_choice(&failure).zip(failure.unsent) else {
             return Err(failure.status);
         };
-        // The instances that are left get it on top of their own: no more of it than of retries.
-        if !self.retry_budget.try_withdraw() {
+        // The instances that are left get it on top of their own: no more of it than of retries. Every
+        // instance ends its connections at their age, and all when it is replaced: that is no outage,
+        // and one that does nothing else is left out for its failures.
+        if could_not_connect(&failure.status) && !self.retry_budget.try_withdraw() {
             return Err(failure.status);
         }
         metrics::counter!("eh_grpc_calls_sent_elsewhere_total").increment(1);

@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -25,11 +26,17 @@ const ALIVE: u16 = 2;
 /// This one takes one call at a time, and longer for it than connecting may take.
 const BUSY: u16 = 3;
 
+/// So does this one, and it ends its connections when they are old.
+const ENDING: u16 = 4;
+
 /// This one is connected to at the second attempt.
-const LATE: u16 = 4;
+const LATE: u16 = 5;
+
+/// The age at which a connection is old: the first call is over then, and the second one is not.
+const AGE: Duration = Duration::from_millis(1_000);
 
 async fn answer(port: u16) -> Result<Response<Empty<Bytes>>, Infallible> {
-    if port == BUSY {
+    if [BUSY, ENDING].contains(&port) {
         tokio::time::sleep(UpstreamConfig::default().connect_timeout() * 3 / 2).await;
     }
     let head = Response::builder().header(header::CONTENT_TYPE, "application/grpc");
@@ -44,10 +51,18 @@ async fn dial(port: u16, earlier: usize, tasks: TaskTracker) -> io::Result<Tokio
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let calls = hyper::service::service_fn(move |_: Request<Incoming>| answer(port));
     let mut server = http2::Builder::new(TokioExecutor::new());
-    if port == BUSY {
+    if [BUSY, ENDING].contains(&port) {
         server.max_concurrent_streams(1);
     }
-    tasks.spawn(server.serve_connection(TokioIo::new(theirs), calls));
+    let serving = server.serve_connection(TokioIo::new(theirs), calls);
+    let age_max = if port == ENDING { AGE } else { Duration::MAX };
+    tasks.spawn(async move {
+        let mut serving = pin!(serving);
+        if tokio::time::timeout(age_max, serving.as_mut()).await.is_err() {
+            serving.as_mut().graceful_shutdown();
+            let _ = serving.await;
+        }
+    });
     Ok(TokioIo::new(ours))
 }
 
@@ -130,6 +145,15 @@ async fn an_instance_that_is_still_cut_off_costs_one_call_when_it_is_tried_again
     assert_eq!(ask_at_once(&channel, 2).await, [Code::Ok; 2], "one of them went elsewhere");
     tokio::time::advance(config.eject_for()).await;
     assert_eq!(ask_at_once(&channel, 16).await, [Code::Ok; 16], "one retry was left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_at_a_connection_that_ends_in_order_goes_elsewhere_for_nothing() {
+    let config = UpstreamConfig { retry_budget_max: 1, ..config() };
+    let channel = channel(&[ENDING, ALIVE], &config);
+    // It says with its first answer how many calls it takes.
+    assert_eq!(ask_at_once(&channel, 2).await, [Code::Ok; 2]);
+    assert_eq!(ask_at_once(&channel, 16).await, [Code::Ok; 16]);
 }
 
 #[tokio::test(start_paused = true)]
