@@ -214,6 +214,22 @@ mod tests {
         assert_eq!(shedder.limit(), 512);
     }
 
+    #[test]
+    fn too_many_reads_lower_the_limit_however_small_their_share_may_be() {
+        let (begin, usual) = (Instant::now(), Duration::from_millis(10));
+        let read_percent = settings::PERCENT_MIN;
+        let config = SheddingConfig { calm_ms: 0, read_percent, ..SheddingConfig::default() };
+        for max in [100, 511] {
+            let mut shedder = Shedder::new(&config, max, 1, begin);
+            while shedder.enter(Read) {}
+            shedder.learn(0, usual, begin);
+            for step in 1..=1_000_u32 {
+                shedder.learn(0, usual * 10, begin + Duration::from_millis(1) * step);
+            }
+            assert!(shedder.limit() < max, "of {max}");
+        }
+    }
+
     /// The limit, of a hundred, after a second in which these of three routes got slow and were asked
     /// for nine times as often as the others.
     fn limit_with(slow: &[usize]) -> usize {

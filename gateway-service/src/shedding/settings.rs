@@ -5,6 +5,10 @@ use std::time::Duration;
 use chassis::config::ConfigError;
 use serde::Deserialize;
 
+/// Least share of any class of customers. The limit is adjusted while at least half of it is in use:
+/// were the share of reads no larger, nothing would ever be learnt from too many of them.
+pub(super) const PERCENT_MIN: u8 = 60;
+
 /// Who is refused under overload, and what counts as overload.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,7 +25,7 @@ pub struct SheddingConfig {
     pub window_samples: usize,
     /// For how long the least that a route took is remembered; up to twice as long.
     pub baseline_s: u64,
-    /// Percentage of the limit that may be in when somebody comes to read.
+    /// Percentage of the limit that may be in when somebody comes to read; 60 at least.
     pub read_percent: u8,
     /// The same for orders, logins and all other changes.
     pub order_percent: u8,
@@ -65,11 +69,12 @@ impl SheddingConfig {
         if !(1.0..=10.0).contains(&self.tolerance) {
             return Err(ConfigError::value("shedding.tolerance", "must be from 1 to 10"));
         }
+        let least = u64::from(PERCENT_MIN);
         let order = u64::from(self.order_percent);
         let pay = u64::from(self.pay_percent);
-        within("shedding.pay_percent", pay, (1, 99))?;
-        within("shedding.order_percent", order, (1, pay))?;
-        within("shedding.read_percent", u64::from(self.read_percent), (1, order))?;
+        within("shedding.pay_percent", pay, (least, 99))?;
+        within("shedding.order_percent", order, (least, pay))?;
+        within("shedding.read_percent", u64::from(self.read_percent), (least, order))?;
         within("shedding.callback_percent", u64::from(self.callback_percent), (1, 100 - pay))
     }
 }
@@ -106,6 +111,8 @@ mod tests {
             ("window_ms", SheddingConfig { window_ms: 0, ..good.clone() }),
             ("baseline_s", SheddingConfig { baseline_s: 0, ..good.clone() }),
             ("read_percent", SheddingConfig { read_percent: 90, ..good.clone() }),
+            ("read_percent", SheddingConfig { read_percent: 59, ..good.clone() }),
+            ("order_percent", SheddingConfig { order_percent: 59, ..good.clone() }),
             ("order_percent", SheddingConfig { order_percent: 96, ..good.clone() }),
             ("pay_percent", SheddingConfig { pay_percent: 100, ..good.clone() }),
             ("callback_percent", SheddingConfig { callback_percent: 0, ..good.clone() }),
