@@ -90,9 +90,9 @@ impl BaseConfig for Config {
         self.shedding.validate()?;
         self.upstream.validate()?;
         // A call that had less time than connecting may take says nothing about the instance, and one
-        // that hangs would be asked again and again.
-        if self.revocations.timeout_ms < self.upstream.connect_timeout_ms {
-            let reason = "must be at least `upstream.connect_timeout_ms`";
+        // that hangs would be asked again and again. A little of it is gone before a call is sent.
+        if self.revocations.timeout_ms <= self.upstream.connect_timeout_ms {
+            let reason = "must be more than `upstream.connect_timeout_ms`";
             return Err(ConfigError::value("revocations.timeout_ms", reason));
         }
         Ok(())
@@ -269,8 +269,12 @@ mod tests {
     fn a_read_of_revocations_that_could_say_nothing_about_its_instance_is_refused() {
         let mut config: Config = chassis::testing::config::defaults_with::<App>([]);
         assert!(config.validate(Profile::Production).is_ok());
-        config.revocations.timeout_ms = config.upstream.connect_timeout_ms - 1;
-        let error = config.validate(Profile::Production).unwrap_err().to_string();
-        assert!(error.contains("revocations.timeout_ms"), "{error}");
+        config.revocations.timeout_ms = config.upstream.connect_timeout_ms + 1;
+        assert!(config.validate(Profile::Production).is_ok());
+        for too_short in [0, 1] {
+            config.revocations.timeout_ms = config.upstream.connect_timeout_ms - too_short;
+            let error = config.validate(Profile::Production).unwrap_err().to_string();
+            assert!(error.contains("revocations.timeout_ms"), "{error}");
+        }
     }
 }
