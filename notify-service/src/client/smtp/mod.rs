@@ -11,11 +11,13 @@ mod plain;
 mod tests;
 
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::config::Secret;
+use futures::FutureExt as _;
 use lettre::message::header::ContentTransferEncoding;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -220,8 +222,12 @@ fn refusal(error: SmtpError) -> MailError {
 #[async_trait]
 impl Mailer for SmtpMailer {
     async fn send(&self, letter: &Letter) -> Result<(), MailError> {
-        let handed_over = tokio::time::timeout(self.server.timeout, self.hand_over(letter)).await;
-        let mut connection = handed_over.map_err(MailError::unavailable)??;
+        // lettre panics at some answers, such as a line of nothing but a blank to `EHLO`, and a worker
+        // that panics takes its process with it. Nothing of the conversation is used after a panic.
+        let handing_over = AssertUnwindSafe(self.hand_over(letter)).catch_unwind();
+        let handed_over = tokio::time::timeout(self.server.timeout, handing_over).await;
+        let handed_over = handed_over.map_err(MailError::unavailable)?;
+        let mut connection = handed_over.map_err(|_| MailError::unavailable(Malformed))??;
         // Whatever becomes of the farewell, the server has the message.
         let _ = tokio::time::timeout(FAREWELL_MAX, connection.abort()).await;
         Ok(())

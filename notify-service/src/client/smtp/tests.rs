@@ -135,6 +135,19 @@ async fn what_is_refused_for_good_is_told_from_what_may_pass() {
 }
 
 #[tokio::test]
+async fn an_answer_that_the_library_panics_at_is_nonsense_and_no_end() {
+    const BLANK: Script = &[("EHLO", "250-mx.example\r\n250- \r\n250 AUTH PLAIN")];
+    let (identity, letter) = (Identity::of("127.0.0.1"), letter("x"));
+    let fake = Fake::bind(Security::None).await;
+    assert_eq!(cause(send_to(&fake, BLANK, &letter).await), Malformed.to_string());
+    for security in [Security::StartTls, Security::Tls] {
+        let fake = Fake::bind(security).await;
+        let refused = send_by_tls(&fake, (&identity, &identity), BLANK, &letter).await;
+        assert_eq!(cause(refused), Malformed.to_string());
+    }
+}
+
+#[tokio::test]
 async fn a_message_that_is_accepted_is_sent_whatever_is_said_afterwards() {
     let fake = Fake::bind(Security::None).await;
     send_to(&fake, &[("QUIT", "500 what?")], &letter("x")).await.unwrap();
