@@ -26,6 +26,7 @@ use lettre::transport::smtp::client::{
 };
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use lettre::transport::smtp::response::{Response, Severity};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -139,14 +140,14 @@ impl SmtpMailer {
             parameters.push(MailParameter::SmtpUtfEight);
         }
         let mail = Mail::new(Some(message.from), parameters);
-        connection.command(mail).await.map_err(may_pass)?;
+        done(&connection.command(mail).await.map_err(may_pass)?)?;
         let recipient = Rcpt::new(message.to, Vec::new());
-        connection.command(recipient).await.map_err(refusal)?;
+        done(&connection.command(recipient).await.map_err(refusal)?)?;
         let answer = connection.command(Data).await.map_err(may_pass)?;
         if !answer.has_code(GO_ON) {
             return Err(MailError::unavailable(Unexpected(answer.code().into())));
         }
-        connection.message(&message.bytes).await.map_err(refusal)?;
+        done(&connection.message(&message.bytes).await.map_err(refusal)?)?;
         Ok(connection)
     }
 
@@ -176,8 +177,7 @@ impl SmtpMailer {
             return Err(MailError::unavailable(InPlainText));
         }
         let credentials = Credentials::new(name.clone(), password.expose().to_owned());
-        connection.auth(DEFAULT_MECHANISMS, &credentials).await.map_err(may_pass)?;
-        Ok(())
+        done(&connection.auth(DEFAULT_MECHANISMS, &credentials).await.map_err(may_pass)?)
     }
 }
 
@@ -200,6 +200,16 @@ fn believing(authorities: Vec<Certificate>, host: &str) -> Result<TlsParameters,
     let nobody = TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::None);
     let builder = authorities.into_iter().fold(nobody, TlsParametersBuilder::add_root_certificate);
     builder.build_rustls()
+}
+
+/// Whether what was asked for is done. lettre takes "go on" (3yz) for agreement as well, and a server that
+/// answers a message so has not accepted it.
+fn done(answer: &Response) -> Result<(), MailError> {
+    let code = answer.code();
+    if code.severity == Severity::PositiveCompletion {
+        return Ok(());
+    }
+    Err(MailError::unavailable(Unexpected(code.into())))
 }
 
 /// What has failed but may go better at another time, as soon as somebody has repaired it.

@@ -84,7 +84,9 @@ async fn what_is_said_before_tls_counts_for_nothing_under_it() {
 #[tokio::test]
 async fn an_account_that_is_not_let_in_may_be_at_another_time() {
     let identity = Identity::of("127.0.0.1");
-    for script in [&[("AUTH", "535 who?")][..], &[("EHLO", "250 mx.example")]] {
+    for script in
+        [&[("AUTH", "535 who?")][..], &[("AUTH", "354 go on")], &[("EHLO", "250 mx.example")]]
+    {
         let fake = Fake::bind(Security::Tls).await;
         cause(send_by_tls(&fake, (&identity, &identity), script, &letter("x")).await);
         assert!(fake.heard().iter().all(|line| !line.starts_with("MAIL")));
@@ -118,7 +120,10 @@ async fn what_is_refused_for_good_is_told_from_what_may_pass() {
     for script in [
         &[("RCPT", "450 later, alice@example.com")][..],
         &[(".", "451 later, alice@example.com")],
+        &[(".", "354 go on, alice@example.com")],
+        &[("RCPT", "354 go on, alice@example.com")],
         &[("MAIL", "530 log in first")],
+        &[("MAIL", "354 go on")],
         &[("EHLO", "502 what?")],
         &[("DATA", "250 alice@example.com")],
         &[("DATA", "nonsense about alice@example.com")],
