@@ -25,7 +25,7 @@ pub enum NotifyError {
     #[error("the mail is not there, or not dead")]
     DeadMailNotFound,
     /// The message would tell of a link that is good for nothing.
-    #[error("the link of the mail is over; its owner can ask for another one")]
+    #[error("the link of the mail is over or was not kept; its owner can ask for another one")]
     LinkOver,
     /// The event can still not be processed.
     #[error("the event can still not be processed: {reason}")]

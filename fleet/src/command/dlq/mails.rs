@@ -30,7 +30,7 @@ fn table(mails: &[Value]) -> String {
 
 fn resent(mail: &Value) -> String {
     let [id, user, until] = ["id", "user_id", "expires_at"].map(|member| text(mail, member));
-    format!("{id} for the user {user} is sent again; its link is good until {until}")
+    format!("{id} for the user {user} is sent again; its link is over by {until}")
 }
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn whoever_resends_a_mail_reads_until_when_it_is_of_use() {
         let told =
-            "m-1 for the user u-1 is sent again; its link is good until 2026-01-02T03:34:05.006Z";
+            "m-1 for the user u-1 is sent again; its link is over by 2026-01-02T03:34:05.006Z";
         assert_eq!(resent(&mail()), told);
     }
 }
