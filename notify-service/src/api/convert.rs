@@ -45,14 +45,13 @@ pub(super) fn subject(text: &str) -> Result<Uuid, Invalid> {
 
 /// Reads the reason of a decision; nobody has to give one.
 pub(super) fn reason(text: &str) -> Result<Option<String>, Invalid> {
-    let text = text.trim();
     let mut validator = Validator::new();
     let is_short = text.chars().count() <= MAX_REASON_CHARS;
     validator.check(is_short, "reason", "TOO_LONG", "must be at most 255 characters");
     let is_printable = !text.chars().any(char::is_control);
     validator.check(is_printable, "reason", "FORMAT", "must be one line of printable text");
     validator.finish()?;
-    Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
+    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
 }
 
 /// Reads preferences.
@@ -176,7 +175,11 @@ mod tests {
         assert_eq!((reason(""), reason("  ")), (Ok(None), Ok(None)));
         assert_eq!(reason(" 测试事件 "), Ok(Some("测试事件".to_owned())));
         assert!(reason(&"é".repeat(255)).is_ok());
-        for (text, rule) in [("é".repeat(256), "TOO_LONG"), ("a\nb".to_owned(), "FORMAT")] {
+        for (text, rule) in [
+            ("é".repeat(256), "TOO_LONG"),
+            ("a\nb".to_owned(), "FORMAT"),
+            ("a test event\n".to_owned(), "FORMAT"),
+        ] {
             let refused = reason(&text).unwrap_err();
             assert_eq!(refused.violations[0].reason, rule);
         }

@@ -53,11 +53,12 @@ pub struct ProductDraft {
 }
 
 impl ProductDraft {
-    /// Accepts a name of 1 to 128 characters without control characters, and a bounded stock.
+    /// Accepts a name of 1 to 128 characters without control characters, of which one at least shows
+    /// something, and a bounded stock. Space around the name is no part of it.
     pub fn new(sku: Sku, name: &str, unit_price: Money, stock: u32) -> Result<Self, Invalid> {
-        let name = name.trim();
+        let shown = name.trim();
         let mut validator = Validator::new();
-        validator.check(!name.is_empty(), "name", "REQUIRED", "must not be empty");
+        validator.check(!shown.is_empty(), "name", "REQUIRED", "must not be empty");
         let short = name.chars().count() <= NAME_MAX;
         validator.check(short, "name", "TOO_LONG", "must be at most 128 characters");
         let printable = !name.chars().any(char::is_control);
@@ -65,7 +66,7 @@ impl ProductDraft {
         let bounded = stock <= STOCK_MAX;
         validator.check(bounded, "stock", "OUT_OF_RANGE", "must be at most 1,000,000,000");
         validator.finish()?;
-        Ok(Self { sku, name: name.to_owned(), unit_price, stock })
+        Ok(Self { sku, name: shown.to_owned(), unit_price, stock })
     }
 
     /// Which product.
@@ -151,7 +152,10 @@ mod tests {
         };
         assert_eq!(fields(draft("", 1)), ["name"]);
         assert_eq!(fields(draft(&"茶".repeat(129), STOCK_MAX + 1)), ["name", "stock"]);
-        assert_eq!(fields(draft("a\u{7}b", 1)), ["name"]);
+        for unprintable in ["a\u{7}b", "Tea\n", "\u{85}Tea"] {
+            assert_eq!(fields(draft(unprintable, 1)), ["name"], "{unprintable:?}");
+        }
+        assert_eq!(draft(" Tea ", 1).unwrap(), draft("Tea", 1).unwrap());
         assert!(draft(&"茶".repeat(128), STOCK_MAX).is_ok());
     }
 
