@@ -93,8 +93,12 @@ pub(crate) struct DeadLetter {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DiscardBody {
-    /// For whoever looks later.
-    #[schema(max_length = 255, example = "a test event")]
+    /// For whoever looks later: one line.
+    #[schema(
+        max_length = 255,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$",
+        example = "a test event"
+    )]
     reason: Option<String>,
 }
 
@@ -151,6 +155,7 @@ pub(crate) struct DeadLetterListParameters {
     #[param(minimum = 1, maximum = 100, default = 20)]
     page_size: Option<i32>,
     /// `next_page_token` of the page before. Bound to the user and the filter.
+    #[param(pattern = "^([A-Za-z0-9_-]{22,1024})?$")]
     page_token: Option<String>,
     /// Only those of this status.
     #[param(pattern = "^(OPEN|REPLAYED|DISCARDED)$")]

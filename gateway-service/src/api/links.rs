@@ -15,6 +15,7 @@ use crate::state::Shared;
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerificationBody {
     /// From the link, behind `#token=`; good for one use.
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     token: String,
 }
 
@@ -32,6 +33,7 @@ pub(crate) struct LostPasswordBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecoveryBody {
     /// From the link, behind `#token=`; good for one use.
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     token: String,
     /// Neither common nor easily guessed, nor equal to the e-mail address or the name.
     #[schema(format = Password, min_length = 8, max_length = 128, example = "correct horse battery")]

@@ -153,6 +153,7 @@ fn people_and_operators() -> Vec<Route> {
             "REPLAY_FAILED",
         ]),
         Route::admin(routes!(admin::discard_dead_letter))
+            .needs_no_body()
             .answers(&["DEAD_LETTER_NOT_FOUND", "DEAD_LETTER_DECIDED"]),
         Route::admin(routes!(dead_mails::list_dead_mails)),
         Route::admin(routes!(dead_mails::replay_dead_mail))

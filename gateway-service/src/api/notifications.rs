@@ -52,10 +52,9 @@ impl TryFrom<pb::Notification> for Notification {
 }
 
 /// Whether the user wants to be told of an event over a channel.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Preference {
-    /// The event.
+    /// The event; more may come.
     #[schema(example = "order.paid")]
     event: String,
     /// `in_app`; more may come.
@@ -72,9 +71,28 @@ impl From<pb::Preference> for Preference {
     }
 }
 
-impl From<Object<Preference>> for pb::Preference {
-    fn from(Object(preference): Object<Preference>) -> Self {
-        Self { event: preference.event, channel: preference.channel, enabled: preference.enabled }
+/// What the user wants of an event over a channel.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreferenceBody {
+    /// The event. What warns of a stolen account cannot be switched off: `user.password_changed`,
+    /// `user.disabled` and `auth.token_reuse_detected`.
+    #[schema(
+        pattern = r"^(user\.registered|user\.password_changed|user\.disabled|auth\.session_started|auth\.token_reuse_detected|order\.created|order\.paid|order\.payment_failed|order\.cancelled|order\.expired|order\.shipped|order\.completed|order\.refunding|order\.refunded)$",
+        example = "order.paid"
+    )]
+    event: String,
+    /// The channel.
+    #[schema(pattern = "^in_app$", example = "in_app")]
+    channel: String,
+    /// Whether it is wanted.
+    #[schema(example = true)]
+    enabled: bool,
+}
+
+impl From<Object<PreferenceBody>> for pb::Preference {
+    fn from(Object(wish): Object<PreferenceBody>) -> Self {
+        Self { event: wish.event, channel: wish.channel, enabled: wish.enabled }
     }
 }
 
@@ -82,9 +100,9 @@ impl From<Object<Preference>> for pb::Preference {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PreferencesBody {
-    /// Those that differ from the default; the others fall back to it.
-    #[schema(value_type = Vec<Preference>)]
-    preferences: Vec<Object<Preference>>,
+    /// Those that differ from the default, each event and channel once; the others fall back to it.
+    #[schema(value_type = Vec<PreferenceBody>, max_items = 14)]
+    preferences: Vec<Object<PreferenceBody>>,
 }
 
 /// What the user wants.
@@ -110,6 +128,7 @@ pub(crate) struct NotificationListParameters {
     #[param(minimum = 1, maximum = 100, default = 20)]
     page_size: Option<i32>,
     /// `next_page_token` of the page before. Bound to the user and the filter.
+    #[param(pattern = "^([A-Za-z0-9_-]{22,1024})?$")]
     page_token: Option<String>,
     /// Only those not read yet.
     #[param(default = false)]

@@ -151,7 +151,7 @@ pub(crate) async fn read(
         description = "What happened to a payment, as the provider states it."),
     params(("EnterpriseHub-Signature" = String, Header,
         description = "`t=UNIX_SECONDS,v1=HEX`: HMAC-SHA256 over `t.body`; at most 300 s old.",
-        pattern = "^t=[0-9]+(,v1=[0-9a-f]{64})+$")),
+        pattern = "^t=[0-9]{1,19}(,v1=[0-9a-f]{64}){1,16}$")),
     responses((status = 200, description = "The message was taken.", body = Received)))]
 pub(crate) async fn callback(
     State(gateway): State<Shared>,

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
+use proto::money::v1 as money_pb;
 use proto::order::v1 as pb;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,24 +19,47 @@ use crate::state::Shared;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductBody {
     /// What customers read.
-    #[schema(min_length = 1, max_length = 128, example = "Mechanical keyboard")]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u001f\u007f-\u009f]*$",
+        example = "Cast iron kettle"
+    )]
     name: String,
-    /// Price of one piece, 1 to 99,999,999,999 minor units.
-    #[schema(value_type = Money)]
-    unit_price: Object<Money>,
+    /// Price of one piece.
+    #[schema(value_type = PriceBody)]
+    unit_price: Object<PriceBody>,
     /// Pieces that can be ordered from now on.
-    #[schema(example = 100)]
+    #[schema(minimum = 0, maximum = 1_000_000_000, example = 100)]
     stock: u32,
+}
+
+/// What one piece costs.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PriceBody {
+    /// Integer minor units (fen, cents, yen).
+    #[schema(minimum = 1, maximum = 99_999_999_999_i64, example = 19900)]
+    amount: i64,
+    /// ISO 4217 code of a currency in circulation.
+    #[schema(pattern = "^[A-Z]{3}$", example = "CNY")]
+    currency: String,
+}
+
+impl From<Object<PriceBody>> for money_pb::Money {
+    fn from(Object(price): Object<PriceBody>) -> Self {
+        Self { amount: price.amount, currency: price.currency }
+    }
 }
 
 /// A line of the price list.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Product {
     /// Its code.
-    #[schema(example = "KEYBOARD-87")]
+    #[schema(example = "TEA-001")]
     sku: String,
     /// What customers read.
-    #[schema(example = "Mechanical keyboard")]
+    #[schema(example = "Longjing green tea, 100 g")]
     name: String,
     /// Price of one piece.
     unit_price: Money,
@@ -83,7 +107,7 @@ pub(crate) async fn list(
 /// Reads one product.
 #[utoipa::path(get, path = "/api/v1/products/{sku}", tag = "products",
     params(("sku" = String, Path, description = "The product's code.",
-        min_length = 1, max_length = 64, pattern = "^[A-Z0-9._-]+$")),
+        min_length = 1, max_length = 64, pattern = "^[A-Z0-9._-]+$", example = "TEA-001")),
     responses((status = 200, description = "The product.", body = Product)))]
 pub(crate) async fn read(
     State(gateway): State<Shared>,
@@ -101,7 +125,7 @@ pub(crate) async fn read(
 /// Creates or replaces a product.
 #[utoipa::path(put, path = "/api/v1/products/{sku}", tag = "products", request_body = ProductBody,
     params(("sku" = String, Path, description = "The product's code.",
-        min_length = 1, max_length = 64, pattern = "^[A-Z0-9._-]+$")),
+        min_length = 1, max_length = 64, pattern = "^[A-Z0-9._-]+$", example = "KETTLE-001")),
     responses(
         (status = 200, description = "The product was replaced.", body = Product),
         (status = 201, description = "The product is new.", body = Product),

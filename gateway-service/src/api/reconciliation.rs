@@ -97,6 +97,7 @@ impl From<pb::Difference> for Difference {
 #[expect(dead_code, reason = "describes parameters that the extractor reads by name")]
 pub(crate) struct ReconciliationParameters {
     /// `next` of the stretch before; absent at the beginning.
+    #[param(pattern = "^[!-~]{0,138}$")]
     after: Option<String>,
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Route {
     pub(crate) codes: &'static [&'static str],
     /// Whether the body is JSON that the gateway itself reads.
     pub(crate) has_strict_body: bool,
+    /// Whether the body that is described may be absent.
+    pub(crate) is_body_optional: bool,
     pub(crate) schemas: Schemas,
     pub(crate) paths: Paths,
     handler: MethodRouter<Shared>,
@@ -70,6 +72,7 @@ impl Route {
             is_local: false,
             codes: &[],
             has_strict_body: true,
+            is_body_optional: false,
             schemas,
             paths,
             handler,
@@ -94,6 +97,11 @@ impl Route {
     /// Passes its body on unread.
     pub(super) fn takes_any_body(self) -> Self {
         Self { has_strict_body: false, ..self }
+    }
+
+    /// Does without the body that is described.
+    pub(super) fn needs_no_body(self) -> Self {
+        Self { is_body_optional: true, ..self }
     }
 
     /// Also answers with these codes.

@@ -24,8 +24,13 @@ pub(crate) struct RegisterBody {
     /// Neither common nor easily guessed, nor equal to the e-mail address or the name.
     #[schema(format = Password, min_length = 8, max_length = 128, example = "correct horse battery")]
     password: String,
-    /// How the user wants to be called.
-    #[schema(min_length = 1, max_length = 64, example = "Li Lei")]
+    /// How the user wants to be called: visible characters, no word of mixed scripts.
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = r"^[^\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]([^\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*[^\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff])?$",
+        example = "Li Lei"
+    )]
     display_name: String,
     /// Language of notifications: `en` or `zh-CN`.
     #[schema(pattern = "^(en|zh-CN)$", default = "en")]
@@ -36,8 +41,13 @@ pub(crate) struct RegisterBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProfileBody {
-    /// How the user wants to be called.
-    #[schema(min_length = 1, max_length = 64, example = "Han Meimei")]
+    /// How the user wants to be called: visible characters, no word of mixed scripts.
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = r"^[^\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]([^\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*[^\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff])?$",
+        example = "Han Meimei"
+    )]
     display_name: Option<String>,
     /// Language of notifications: `en` or `zh-CN`.
     #[schema(pattern = "^(en|zh-CN)$", example = "zh-CN")]

@@ -2,28 +2,20 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use proto::money::v1 as pb;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::object::Object;
 use crate::error::ApiError;
 
 /// An amount in a currency.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Money {
     /// Integer minor units (fen, cents, yen).
-    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 19900)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 12800)]
     amount: i64,
     /// ISO 4217 code.
     #[schema(pattern = "^[A-Z]{3}$", example = "CNY")]
     currency: String,
-}
-
-impl From<Object<Money>> for pb::Money {
-    fn from(Object(money): Object<Money>) -> Self {
-        Self { amount: money.amount, currency: money.currency }
-    }
 }
 
 impl From<pb::Money> for Money {
@@ -91,6 +83,7 @@ pub(crate) struct PageParameters {
     #[param(minimum = 1, maximum = 100, default = 20)]
     page_size: Option<i32>,
     /// `next_page_token` of the page before. Bound to the user and the filter.
+    #[param(pattern = "^([A-Za-z0-9_-]{22,1024})?$")]
     page_token: Option<String>,
 }
 

@@ -3,23 +3,27 @@
 //! What follows from an operation's form (its body, its parameters, who may use it) is added here,
 //! with titles and statuses from the error catalogue, so that no handler repeats it.
 
+mod answers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use chassis::error::codes as fleet;
 use serde::Serialize;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, Header, HeaderBuilder, InfoBuilder, LicenseBuilder,
-    ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
+    ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
+    Schema, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::api::{self, Route, route};
-use crate::error::codes;
-use crate::middleware::guard::{Access, codes_of};
+use self::answers::codes_of_route;
+use crate::api::{self, Route};
+use crate::middleware::guard::Access;
 
 const BEARER: &str = "bearer";
 
@@ -125,7 +129,8 @@ fn info() -> utoipa::openapi::Info {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Users, orders, payments and notifications. Every error is a problem document \
-             (RFC 9457); `/docs/errors` explains every code.",
+             (RFC 9457); `/docs/errors` explains every code. What is no request of HTTP, or longer \
+             than the limits, is refused before its operation is known: 400, 408, 413, 414 or 431.",
         ))
         .license(Some(
             LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build(),
@@ -153,6 +158,10 @@ fn complete(
         let requirement = SecurityRequirement::new(BEARER, Vec::<String>::new());
         operation.security = Some(vec![requirement]);
     }
+    operation.parameters.iter_mut().flatten().for_each(forbid_null);
+    if let (true, Some(RefOr::T(body))) = (route.is_body_optional, &mut operation.request_body) {
+        body.required = Some(Required::False);
+    }
     let is_limited = route.class.is_some();
     let refusals = by_status(&codes_of_route(route, path, &operation));
     let responses = &mut operation.responses.responses;
@@ -168,59 +177,16 @@ fn complete(
     operation
 }
 
-/// Every code that an operation answers with.
-fn codes_of_route(route: &Route, path: &str, operation: &Operation) -> BTreeSet<&'static str> {
-    let mut all: BTreeSet<&str> = route.codes.iter().copied().collect();
-    all.extend(codes_of(route.access));
-    all.extend([
-        fleet::INTERNAL.reason,
-        // Also where no service is asked: overload is shed before the route is looked at.
-        fleet::SERVICE_UNAVAILABLE.reason,
-        codes::QUERY_INVALID.reason,
-        codes::HOST_INVALID.reason,
-    ]);
-    if route.class.is_some() {
-        all.insert(codes::RATE_LIMITED.reason);
-    }
-    if !route.is_local {
-        all.extend([codes::UPSTREAM_INVALID.reason, fleet::DEADLINE_EXCEEDED.reason]);
-    }
-    // An operation that takes no body says so to whoever sends one.
-    let with_body = [http::Method::POST, http::Method::PUT, http::Method::PATCH];
-    if route.operation().is_some_and(|(_, method, _)| with_body.contains(&method)) {
-        all.extend([
-            codes::BODY_TOO_LARGE.reason,
-            codes::REQUEST_TIMEOUT.reason,
-            codes::MEDIA_TYPE_UNSUPPORTED.reason,
-            codes::JSON_INVALID.reason,
-        ]);
-        if route.has_strict_body {
-            all.extend([
-                codes::UNKNOWN_FIELD.reason,
-                codes::DUPLICATE_FIELD.reason,
-                fleet::VALIDATION_FAILED.reason,
-            ]);
-        }
-    }
-    if path.contains("{id}") {
-        all.insert(fleet::ID_INVALID.reason);
-    }
-    for parameter in route::parameters(operation) {
-        all.extend(codes_of_parameter(&parameter.name));
-    }
-    all
-}
-
-fn codes_of_parameter(name: &str) -> &'static [&'static str] {
-    match name {
-        "page_token" => &[fleet::CURSOR_INVALID.reason, fleet::VALIDATION_FAILED.reason],
-        "Idempotency-Key" => &[
-            fleet::IDEMPOTENCY_KEY_MISSING.reason,
-            fleet::IDEMPOTENCY_KEY_INVALID.reason,
-            fleet::IDEMPOTENCY_KEY_REUSED.reason,
-            fleet::IDEMPOTENCY_IN_PROGRESS.reason,
-        ],
-        _ => &[],
+/// A parameter that may be absent has no null: text is all that a header or a query can hold.
+fn forbid_null(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(schema))), .. }) = parameter
+    else {
+        return;
+    };
+    if let SchemaType::Array(types) = &schema.schema_type
+        && let Some(other) = types.iter().find(|one| **one != Type::Null)
+    {
+        schema.schema_type = SchemaType::Type(other.clone());
     }
 }
 
@@ -301,6 +267,7 @@ fn shared_headers() -> impl Iterator<Item = (String, RefOr<Header>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::route;
 
     #[test]
     fn every_code_of_the_table_has_a_page() {

@@ -94,6 +94,68 @@ fn every_member_of_a_body_says_what_it_takes() {
 }
 
 #[test]
+fn every_example_is_what_its_schema_takes() {
+    fn walk(value: &Value, seen: &mut usize) {
+        if let Some(example) = value.get("example") {
+            // That of a parameter stands beside its schema.
+            let schema = value.get("schema").unwrap_or(value);
+            let options = jsonschema::options().should_validate_formats(true);
+            let fitting = options.build(schema).unwrap();
+            assert!(fitting.is_valid(example), "{example}: {schema}");
+            *seen += 1;
+        }
+        match value {
+            Value::Object(members) => members.values().for_each(|member| walk(member, seen)),
+            Value::Array(items) => items.iter().for_each(|item| walk(item, seen)),
+            _ => {}
+        }
+    }
+    let mut seen = 0;
+    walk(&DOCUMENT, &mut seen);
+    assert!(seen > 50, "{seen}");
+}
+
+#[test]
+fn what_an_operation_may_be_asked_is_never_null() {
+    for (path, method, operation) in operations() {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["schema"]["type"].is_string(), "{method} {path}: {parameter}");
+        }
+    }
+}
+
+#[test]
+fn names_are_what_user_and_order_service_take() {
+    let takes = |schema: &str, member: &str, text: &str| {
+        let schema = &DOCUMENT["components"]["schemas"][schema]["properties"][member];
+        jsonschema::options().build(schema).unwrap().is_valid(&text.into())
+    };
+    for good in ["A", "Li Lei", "王小明", "Zoë O'Neil", "👍 Max"] {
+        assert!(takes("RegisterBody", "display_name", good), "{good}");
+        assert!(takes("ProfileBody", "display_name", good), "{good}");
+        assert!(takes("ProductBody", "name", good), "{good}");
+    }
+    for bad in ["", " ", "A ", "\u{3000}A", "A\n", "A\u{85}", "Al\u{200D}ice", "\u{202E}ecilA"] {
+        assert!(!takes("RegisterBody", "display_name", bad), "{bad:?}");
+        assert!(!takes("ProfileBody", "display_name", bad), "{bad:?}");
+    }
+    assert!(takes("ProductBody", "name", " Tea "), "the space is left out");
+    for bad in ["", " ", "\u{3000}", "Tea\n", "a\u{7}b"] {
+        assert!(!takes("ProductBody", "name", bad), "{bad:?}");
+    }
+}
+
+#[test]
+fn only_a_body_that_may_be_absent_is_not_required() {
+    let described = operations().filter(|(_, _, operation)| operation["requestBody"].is_object());
+    let optional: Vec<_> = described
+        .filter(|(_, _, operation)| operation["requestBody"]["required"] == false)
+        .map(|(path, _, _)| path)
+        .collect();
+    assert_eq!(optional, ["/api/v1/admin/dead-letters/{id}/discard"]);
+}
+
+#[test]
 fn money_and_keys_are_bounded_as_the_server_bounds_them() {
     let parameters = |path: &str, method: &str| {
         let operation = &DOCUMENT["paths"][path][method];
@@ -111,4 +173,6 @@ fn money_and_keys_are_bounded_as_the_server_bounds_them() {
     assert_eq!((&size["schema"]["minimum"], &size["schema"]["maximum"]), (&1.into(), &100.into()));
     let money = &DOCUMENT["components"]["schemas"]["Money"]["properties"]["amount"];
     assert_eq!(money["maximum"], 9_007_199_254_740_991_u64);
+    let price = &DOCUMENT["components"]["schemas"]["PriceBody"]["properties"]["amount"];
+    assert_eq!((&price["minimum"], &price["maximum"]), (&1.into(), &99_999_999_999_u64.into()));
 }

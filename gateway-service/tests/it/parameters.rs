@@ -64,6 +64,27 @@ async fn values_of_parameters_are_checked() {
 }
 
 #[tokio::test]
+async fn whatever_takes_a_value_may_refuse_it_as_documented() {
+    let gateway = Gateway::start().await;
+    let ask = Ask::new("DELETE", "/api/v1/auth/sessions?keep_current=yes");
+    let fault = gateway.ask(ask.token(&gateway.customer())).await.fault();
+    let expected = ("VALIDATION_FAILED".to_owned(), "keep_current".to_owned(), "TYPE".to_owned());
+    assert_eq!(fault, expected);
+    for path in ["/api/v1/products/%ff", "/docs/%ff", "/docs/errors/%ff"] {
+        assert_eq!(gateway.code(Ask::get(path)).await, "ID_INVALID", "{path}");
+    }
+    assert!(!gateway.fleet.has_calls());
+    for (rpc, path) in [
+        ("GetProduct", "/api/v1/products/tea"),
+        ("GetReconciliation", "/api/v1/admin/reconciliation?after=x"),
+    ] {
+        gateway.fleet.script(rpc, [Answer::code(codes::VALIDATION_FAILED)]);
+        let ask = Ask::get(path).token(&gateway.admin());
+        assert_eq!(gateway.code(ask).await, "VALIDATION_FAILED", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_list_is_asked_reaches_the_service() {
     let gateway = Gateway::start().await;
     let read = async |path: &str| {

@@ -139,6 +139,20 @@ mod tests {
     }
 
     #[test]
+    fn the_api_is_documented_to_take_what_is_taken() {
+        let document = include_str!("../../../docs/openapi.json");
+        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+        let schemas = &document["components"]["schemas"];
+        let members = &schemas["PreferenceBody"]["properties"];
+        let events = Topic::ALL.map(|topic| topic.as_str().replace('.', "\\.")).join("|");
+        assert_eq!(members["event"]["pattern"], format!("^({events})$"));
+        let channels = Channel::ALL.map(Channel::as_str).join("|");
+        assert_eq!(members["channel"]["pattern"], format!("^{channels}$"));
+        let switches = &schemas["PreferencesBody"]["properties"]["preferences"];
+        assert_eq!(switches["maxItems"], SWITCHES_MAX);
+    }
+
+    #[test]
     fn more_switches_than_there_are_is_one_fault() {
         let all = Topic::ALL.map(|topic| (topic.as_str(), "in_app", true));
         assert_eq!(Preferences::parse(all), Ok(Preferences::default()));

@@ -121,7 +121,7 @@ mod tests {
     use chassis::error::ServiceError as _;
 
     use super::*;
-    use crate::model::Currency;
+    use crate::model::{Currency, MAX_AMOUNT};
 
     fn price(amount: i64) -> Money {
         Money::new(amount, Currency::parse("CNY").unwrap()).unwrap()
@@ -157,6 +157,18 @@ mod tests {
         }
         assert_eq!(draft(" Tea ", 1).unwrap(), draft("Tea", 1).unwrap());
         assert!(draft(&"茶".repeat(128), STOCK_MAX).is_ok());
+    }
+
+    #[test]
+    fn the_api_is_documented_to_take_what_is_taken() {
+        let document = include_str!("../../../docs/openapi.json");
+        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+        let schemas = &document["components"]["schemas"];
+        let members = &schemas["ProductBody"]["properties"];
+        assert_eq!(members["name"]["maxLength"], NAME_MAX);
+        assert_eq!(members["stock"]["maximum"], STOCK_MAX);
+        let amount = &schemas["PriceBody"]["properties"]["amount"];
+        assert_eq!((&amount["minimum"], &amount["maximum"]), (&1.into(), &MAX_AMOUNT.into()));
     }
 
     #[test]

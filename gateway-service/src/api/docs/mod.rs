@@ -95,8 +95,10 @@ pub(crate) async fn index(headers: HeaderMap) -> Result<Response, ApiError> {
 
 /// Reads a file of the documentation page.
 #[utoipa::path(get, path = "/docs/{file}", tag = "documentation",
-    params(("file" = String, Path, description = "Name of the file.")),
-    responses((status = 200, description = "The file.", content_type = "application/octet-stream")))]
+    params(("file" = String, Path, description = "Name of the file.", example = "index.css")),
+    responses((status = 200, description = "The file.",
+        content((String = "text/html"), (String = "text/css"), (String = "text/javascript"),
+            (String = "image/png")))))]
 pub(crate) async fn file(
     headers: HeaderMap,
     PathText(name): PathText,

@@ -36,7 +36,7 @@ pub(crate) struct OrderBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LineBody {
     /// The product's code.
-    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Z0-9._-]+$", example = "KEYBOARD-87")]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Z0-9._-]+$", example = "TEA-001")]
     sku: String,
     /// Pieces.
     #[schema(minimum = 1, maximum = 1000, example = 1)]
@@ -61,6 +61,7 @@ pub(crate) struct OrderListParameters {
     #[param(minimum = 1, maximum = 100, default = 20)]
     page_size: Option<i32>,
     /// `next_page_token` of the page before. Bound to the user and the filter.
+    #[param(pattern = "^([A-Za-z0-9_-]{22,1024})?$")]
     page_token: Option<String>,
     /// Only orders in this state.
     #[param(
@@ -86,10 +87,10 @@ pub(crate) struct IdempotencyHeader {
     responses(
         (status = 201, description = "The order, `PAID` or `PAYMENT_FAILED`.", body = Order,
             headers(("Location" = String, description = "The order."),
-                ("Idempotent-Replayed" = Option<String>, description = "`true` for a stored answer."))),
+                ("Idempotent-Replayed" = String, description = "`true` for a stored answer."))),
         (status = 202, description = "The payment is not settled yet: the order is `CREATED`.",
             body = Order, headers(("Location" = String, description = "The order."),
-                ("Idempotent-Replayed" = Option<String>, description = "`true` for a stored answer."))),
+                ("Idempotent-Replayed" = String, description = "`true` for a stored answer."))),
     ))]
 pub(crate) async fn create(
     State(gateway): State<Shared>,

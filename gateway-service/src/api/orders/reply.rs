@@ -49,10 +49,10 @@ pub(crate) struct Order {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OrderItem {
     /// The product's code.
-    #[schema(example = "KEYBOARD-87")]
+    #[schema(example = "TEA-001")]
     sku: String,
     /// Its name when the order was placed.
-    #[schema(example = "Mechanical keyboard")]
+    #[schema(example = "Longjing green tea, 100 g")]
     name: String,
     /// Its price when the order was placed.
     unit_price: Money,
