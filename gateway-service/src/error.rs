@@ -27,6 +27,8 @@ pub mod codes {
     pub const HEADERS_TOO_LARGE: ErrorCode = ErrorCode::new("HEADERS_TOO_LARGE", Kind::Malformed);
     /// The request names no host, several, or one that is not served.
     pub const HOST_INVALID: ErrorCode = ErrorCode::new("HOST_INVALID", Kind::Malformed);
+    /// `If-Match` holds something else than entity tags.
+    pub const IF_MATCH_INVALID: ErrorCode = ErrorCode::new("IF_MATCH_INVALID", Kind::Malformed);
     /// The body is not JSON.
     pub const JSON_INVALID: ErrorCode = ErrorCode::new("JSON_INVALID", Kind::Malformed);
     /// The body is of a type or encoding that is not accepted.
@@ -59,6 +61,7 @@ pub mod codes {
         ERROR_PAGE_NOT_FOUND,
         HEADERS_TOO_LARGE,
         HOST_INVALID,
+        IF_MATCH_INVALID,
         JSON_INVALID,
         MEDIA_TYPE_UNSUPPORTED,
         METHOD_NOT_ALLOWED,

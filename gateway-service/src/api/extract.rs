@@ -3,8 +3,8 @@
 use axum::extract::{FromRequestParts, Path};
 use chassis::auth::{AuthError, Caller};
 use chassis::error::codes as fleet;
+use http::HeaderName;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, header};
 use uuid::Uuid;
 
 use crate::error::{ApiError, codes};
@@ -135,57 +135,10 @@ pub(crate) fn invalid(field: &str, reason: &str, description: &str) -> ApiError 
     ApiError::field(fleet::VALIDATION_FAILED, field, reason, description)
 }
 
-/// Conditions on the version of a resource (RFC 9110, section 13).
-pub(crate) struct Conditions(HeaderMap);
-
-impl<S: Send + Sync> FromRequestParts<S> for Conditions {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let mut headers = HeaderMap::new();
-        for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
-            for value in parts.headers.get_all(&name) {
-                headers.append(name.clone(), value.clone());
-            }
-        }
-        Ok(Self(headers))
-    }
-}
-
-impl Conditions {
-    /// Whether the client already holds what `etag` stands for; compared weakly, as caches do.
-    pub(crate) fn holds_already(&self, etag: &str) -> bool {
-        let values = self.0.get_all(header::IF_NONE_MATCH).iter();
-        let mut tags = values.filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
-        tags.any(|tag| {
-            let tag = tag.trim();
-            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
-        })
-    }
-
-    /// The version that the client wants to change: `None` without the header or for `*`. Anything
-    /// but one strong tag that `read` understands cannot match, and changing without a match is
-    /// what the header forbids.
-    pub(crate) fn expected_version(
-        &self,
-        read: impl FnOnce(&str) -> Option<u64>,
-    ) -> Result<Option<u64>, ApiError> {
-        let mut values = self.0.get_all(header::IF_MATCH).iter();
-        let Some(value) = values.next() else { return Ok(None) };
-        let tag = value.to_str().ok().filter(|_| values.next().is_none()).map(str::trim);
-        if tag == Some("*") {
-            return Ok(None);
-        }
-        tag.and_then(read).map(Some).ok_or_else(|| {
-            ApiError::new(fleet::VERSION_MISMATCH, "If-Match does not name the current version")
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::extract::FromRequestParts;
-    use http::{HeaderValue, Request};
+    use http::Request;
 
     use super::*;
 
@@ -228,37 +181,5 @@ mod tests {
             let query = Query::from_request_parts(&mut parts(&uri, &[]), &()).await.unwrap();
             assert_eq!(query.page_size().unwrap_err().code(), "VALIDATION_FAILED", "{size}");
         }
-    }
-
-    #[tokio::test]
-    async fn conditions_follow_the_rules_of_their_header() {
-        let version = |tag: &str| tag.strip_prefix("\"v")?.strip_suffix('"')?.parse().ok();
-        let read = async |name: &HeaderName, value: &str| {
-            Conditions::from_request_parts(&mut parts("/", &[(name, value)]), &()).await.unwrap()
-        };
-        let expected = async |value| read(&header::IF_MATCH, value).await.expected_version(version);
-        assert_eq!(expected("\"v7\"").await.unwrap(), Some(7));
-        assert_eq!(expected("*").await.unwrap(), None);
-        for malformed in ["v7", "W/\"v7\"", "\"v7\", \"v8\"", "\"x\"", ""] {
-            assert_eq!(expected(malformed).await.unwrap_err().code(), "VERSION_MISMATCH");
-        }
-        for (value, held) in [
-            ("\"v7\"", true),
-            ("W/\"v7\"", true),
-            ("\"v6\", \"v7\"", true),
-            ("*", true),
-            ("\"v8\"", false),
-        ] {
-            assert_eq!(read(&header::IF_NONE_MATCH, value).await.holds_already("\"v7\""), held);
-        }
-    }
-
-    #[tokio::test]
-    async fn headers_that_are_not_text_match_nothing() {
-        let mut parts = parts("/", &[]);
-        let garbage = HeaderValue::from_bytes(b"\xff").unwrap();
-        parts.headers.insert(header::IF_MATCH, garbage);
-        let conditions = Conditions::from_request_parts(&mut parts, &()).await.unwrap();
-        assert!(conditions.expected_version(|_| Some(1)).is_err());
     }
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod auth;
+mod conditions;
 mod dead_mails;
 mod docs;
 mod extract;
@@ -40,7 +41,7 @@ fn users_and_sessions() -> Vec<Route> {
             .counts(Register)
             .answers(&["ACCOUNT_EXISTS", "PASSWORD_WEAK"]),
         Route::user(routes!(users::read_me)).answers(&["USER_NOT_FOUND"]),
-        Route::user(routes!(users::update_me)).answers(&["USER_NOT_FOUND", "VERSION_MISMATCH"]),
+        Route::user(routes!(users::update_me)).answers(&["USER_NOT_FOUND"]),
         Route::user(routes!(users::change_password)).counts(Login).answers(&[
             "CURRENT_PASSWORD_WRONG",
             "PASSWORD_THROTTLED",

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::extract::{Conditions, CurrentUser, PathId, Query, invalid};
+use super::conditions::Conditions;
+use super::extract::{CurrentUser, PathId, Query, invalid};
 use super::json::Json;
 use super::wire::{Page, PageParameters, Time, required, short_name};
 use crate::error::ApiError;
@@ -210,7 +211,9 @@ pub(crate) async fn read_me(
 
 /// Changes the caller's own profile.
 #[utoipa::path(patch, path = "/api/v1/users/me", tag = "users", request_body = ProfileBody,
-    params(("If-Match" = Option<String>, Header, description = "The ETag that the change is based on.")),
+    params(("If-Match" = Option<String>, Header,
+        description = "The ETag that the change is based on, or `*`.",
+        pattern = r#"^(\*|(W/)?"[!#-~\u0080-\u00ff]*"([ \t]*,[ \t]*(W/)?"[!#-~\u0080-\u00ff]*")*)$"#)),
     responses((status = 200, description = "The changed account.", body = User,
         headers(("ETag" = String, description = "Names the new version.")))))]
 pub(crate) async fn update_me(

@@ -70,6 +70,7 @@ fn codes_of_body(route: &Route) -> Vec<&'static str> {
 fn codes_of_parameter(parameter: &Parameter) -> &'static [&'static str] {
     match parameter.name.as_str() {
         "page_token" => &[fleet::CURSOR_INVALID.reason],
+        "If-Match" => &[codes::IF_MATCH_INVALID.reason, fleet::VERSION_MISMATCH.reason],
         "sku" => &[fleet::VALIDATION_FAILED.reason],
         "Idempotency-Key" => &[
             fleet::IDEMPOTENCY_KEY_MISSING.reason,

@@ -65,25 +65,51 @@ async fn a_change_is_based_on_the_version_that_was_read() {
 }
 
 #[tokio::test]
-async fn a_tag_that_cannot_match_changes_nothing() {
+async fn a_tag_that_cannot_match_stands_for_a_version_that_is_never_current() {
     let gateway = Gateway::start().await;
     let ask = || Ask::new("PATCH", PATH).json(r#"{"locale":"en"}"#).token(&gateway.customer());
-    for tag in [
+    let requests = [
         format!("\"{ID}.7\""),
         format!("W/{}", etag(7)),
         format!("{}, {}", etag(6), etag(7)),
         format!("\"{CUSTOMER}.-1\""),
         format!("\"{CUSTOMER}.18446744073709551616\""),
         format!("\"{CUSTOMER}\""),
-        "7".to_owned(),
         "\"\"".to_owned(),
-        String::new(),
-    ] {
-        assert_eq!(gateway.code(ask().header("if-match", &tag)).await, "VERSION_MISMATCH", "{tag}");
-    }
+    ]
+    .map(|tag| ask().header("if-match", &tag));
     let twice = ask().header("if-match", etag(7)).header("if-match", etag(7));
-    assert_eq!(gateway.code(twice).await, "VERSION_MISMATCH");
-    let garbage = ask().header("if-match", b"\xff");
-    assert_eq!(gateway.code(garbage).await, "VERSION_MISMATCH");
+    let foreign = ask().header("if-match", b"\"\xff\"");
+    for request in requests.into_iter().chain([twice, foreign]) {
+        gateway.fleet.script("UpdateProfile", [Answer::code(codes::VERSION_MISMATCH)]);
+        assert_eq!(gateway.code(request).await, "VERSION_MISMATCH");
+        let asked: user::UpdateProfileRequest = gateway.fleet.take_call().decode();
+        assert_eq!(asked.expected_version, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_tag_is_said_so() {
+    let gateway = Gateway::start().await;
+    let ask = || Ask::new("PATCH", PATH).json(r#"{"locale":"en"}"#).token(&gateway.customer());
+    for value in [&b""[..], b"7", b"null", b"**", b"\"7", b"\"6\" \"7\"", b"\xff"] {
+        let code = gateway.code(ask().header("if-match", value)).await;
+        assert_eq!(code, "IF_MATCH_INVALID", "{value:?}");
+    }
     assert!(!gateway.fleet.has_calls());
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_change_goes_before_what_it_is_based_on() {
+    let gateway = Gateway::start().await;
+    let ask = |body: &'static str| Ask::new("PATCH", PATH).json(body).token(&gateway.customer());
+    for tag in [format!("\"{ID}.7\""), etag(6), "null".to_owned()] {
+        let spoilt = ask(r#"{"locale":1}"#).header("if-match", &tag);
+        assert_eq!(gateway.code(spoilt).await, "VALIDATION_FAILED", "{tag}");
+    }
+    assert!(!gateway.fleet.has_calls());
+    // What only the service can judge, it judges before it compares versions.
+    gateway.fleet.script("UpdateProfile", [Answer::code(codes::VALIDATION_FAILED)]);
+    let unknown = ask(r#"{"locale":"tlh"}"#).header("if-match", format!("\"{ID}.7\""));
+    assert_eq!(gateway.code(unknown).await, "VALIDATION_FAILED");
 }

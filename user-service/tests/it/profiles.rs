@@ -104,6 +104,11 @@ async fn a_change_meant_for_another_version_is_refused() {
             ("VERSION_MISMATCH", Kind::PreconditionFailed)
         );
     }
+    // Whoever is refused for the version reads again, so that what else is wrong goes first.
+    let locale = Some("tlh".to_owned());
+    let spoilt = pb::UpdateProfileRequest { locale, ..rename("Ali", Some(1)) };
+    let refusal = update(&harness, &alice.id, spoilt).await.unwrap_err();
+    assert_eq!((refusal.reason.as_str(), fields(&refusal)), ("VALIDATION_FAILED", vec!["locale"]));
     assert_eq!(harness.get(&alice.id).await, current);
     harness.finish().await;
 }

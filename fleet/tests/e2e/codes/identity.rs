@@ -41,9 +41,12 @@ async fn profile(stage: &mut Stage) -> Result<()> {
     throttled(stage).await?;
     links(stage).await?;
     let Stage { customer, seen, .. } = stage;
-    let request = customer.request(Method::PATCH, "/api/v1/users/me");
-    let request = request.header("if-match", "\"v99\"").json(&json!({"display_name": "Eve"}));
-    seen.expect(&customer.send(request).await?, "VERSION_MISMATCH")
+    for (tag, code) in [("v99", "IF_MATCH_INVALID"), ("\"v99\"", "VERSION_MISMATCH")] {
+        let request = customer.request(Method::PATCH, "/api/v1/users/me");
+        let request = request.header("if-match", tag).json(&json!({"display_name": "Eve"}));
+        seen.expect(&customer.send(request).await?, code)?;
+    }
+    Ok(())
 }
 
 /// A token that nobody was sent, and mail until there is a pause.
