@@ -1,11 +1,14 @@
 #!/bin/bash
 # Tests a running fleet with requests that schemathesis makes from its own OpenAPI document: all
 # checks, all phases, following from what one operation answers to what the next one needs. First as
-# two customers, neither of whom may see what the other has made, then as an administrator.
+# two customers, neither of whom may see what the other has made, then as an administrator. What it is
+# told beyond the document, and why, is in schemathesis.toml.
 #
-# The fleet must have room for it, and is not good for anything else afterwards:
+# The fleet must have room for it, mail included, and is not good for anything else afterwards:
 #
-#   export EH_GATEWAY__RATE_LIMITS__{DEFAULT,LOGIN,REGISTER,PAYMENT,CALLBACK,DOCS}__REQUESTS=1000000
+#   export EH_GATEWAY__RATE_LIMITS__{DEFAULT,LOGIN,REFRESH,REGISTER,MAIL,ADDRESS}__REQUESTS=1000000
+#   export EH_GATEWAY__RATE_LIMITS__{PAYMENT,CALLBACK,DOCS}__REQUESTS=1000000
+#   export EH_USER__THROTTLE__{VERIFICATION,RECOVERY}__FREE=1000000 EH_USER__LINKS__LIVE_MAX=1000000
 #   cargo ehub up --detach && scripts/schemathesis.sh; cargo ehub down
 #
 # usage: scripts/schemathesis.sh [GATEWAY [EXAMPLES [SECONDS]]]
@@ -50,13 +53,50 @@ login() {
     printf '%s' "$token"
 }
 
+random() { od -An -N8 -tx1 /dev/urandom | tr -d ' \n'; }
+
 # Registers a customer and prints a token.
 customer() {
     local email
-    email="schemathesis-$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')@example.com"
+    email="schemathesis-$(random)@example.com"
     ask "$gateway/api/v1/users" -o /dev/null \
         -d "{\"email\":\"$email\",\"password\":\"$password\",\"display_name\":\"Customer\"}"
     login "$email" "$password"
+}
+
+# Puts the products of schemathesis.toml on sale.
+sell() {
+    local number
+    for number in {01..20}; do
+        ask -X PUT -H "authorization: Bearer $1" -o /dev/null \
+            "$gateway/api/v1/products/SCHEMATHESIS-$number" \
+            -d '{"name":"To be tested with","unit_price":{"amount":100,"currency":"CNY"},"stock":1000000000}' ||
+            return
+    done
+}
+
+# Prints a member of an order.
+member() {
+    local value
+    value=$(sed -nE "s/.*\"$1\":\"([^\"]+)\".*/\1/p" <<<"$2")
+    [ -n "$value" ] || fail "the answer to an order holds no $1"
+    printf '%s' "$value"
+}
+
+# Places an order for each payment method, in the name of a token.
+orders=()
+payments=()
+place() {
+    local token=$1 method body order id
+    for method in "${@:2}"; do
+        body='{"items":[{"sku":"SCHEMATHESIS-01","quantity":1}],"payment_method":"'$method'"}'
+        order=$(ask "$gateway/api/v1/orders" -H "authorization: Bearer $token" \
+            -H "idempotency-key: schemathesis-$(random)" -d "$body") || return
+        id=$(member id "$order") || return
+        orders+=("$id")
+        id=$(member payment_id "$order") || return
+        payments+=("$id")
+    done
 }
 
 install() {
@@ -65,6 +105,13 @@ install() {
     say "installing schemathesis $version in $folder"
     { python3 -m venv "$folder" && "$folder/bin/pip" install --quiet "schemathesis==$version"; } ||
         fail "schemathesis cannot be installed"
+}
+
+# Prints values that parameters take.
+dictionary() {
+    printf '[dictionaries.%s]\nvalues = [' "$1"
+    printf '"%s", ' "${@:2}"
+    printf ']\n'
 }
 
 entry() {
@@ -76,7 +123,12 @@ entry() {
 outcome=0
 run() {
     local peers=$1 code=0
-    printf '[auth.wfc]\npath = "%s/users.json"\n%s' "$folder" "$peers" >"$folder/schemathesis.toml"
+    {
+        printf '[auth.wfc]\npath = "%s/users.json"\n%s' "$folder" "$peers"
+        dictionary orders "${orders[@]}"
+        dictionary payments "${payments[@]}"
+        cat scripts/schemathesis.toml
+    } >"$folder/schemathesis.toml"
     # The tool keeps to its time between requests; the outer bound is for one that hangs.
     timeout --kill-after=10 $((seconds + 120)) \
         "$folder/bin/schemathesis" --config-file "$folder/schemathesis.toml" run \
@@ -100,9 +152,18 @@ curl -fsS --max-time 20 -o /dev/null "$gateway/readyz" ||
     fail "no fleet is ready at $gateway: cargo ehub up --detach"
 install
 
+admin=$(login "${EH_ADMIN_EMAIL:-admin@example.com}" \
+    "${EH_ADMIN_PASSWORD:-admin-for-development-only}") || fail "the administrator cannot log in"
+sell "$admin" || fail "nothing can be put on sale"
+
 say "as two customers"
 one=$(customer) || fail "no customer can be made"
 other=$(customer) || fail "no customer can be made"
+# Several in each state that needs no administrator: what is refunded or cancelled stays so.
+for token in "$one" "$other"; do
+    place "$token" pm_ok pm_ok pm_ok pm_ok pm_declined pm_declined pm_never pm_never ||
+        fail "no order can be placed"
+done
 printf '{"auth":[%s,%s]}' "$(entry one "$one")" "$(entry other "$other")" >"$folder/users.json"
 # Whoever ends its sessions, or changes its password, cannot go on; both are tests of their own.
 run $'peers = ["one", "other"]\n' --exclude-path-regex '/auth/logout$|/users/me/password$' \
@@ -110,8 +171,13 @@ run $'peers = ["one", "other"]\n' --exclude-path-regex '/auth/logout$|/users/me/
     --exclude-name 'DELETE /api/v1/auth/sessions/{id}'
 
 say "as an administrator"
+# Another token: the first is old by now, and so are those of the customers.
 admin=$(login "${EH_ADMIN_EMAIL:-admin@example.com}" \
     "${EH_ADMIN_PASSWORD:-admin-for-development-only}") || fail "the administrator cannot log in"
+one=$(customer) || fail "no customer can be made"
+orders=()
+payments=()
+place "$one" pm_ok pm_ok pm_ok pm_ok || fail "no order can be placed"
 printf '{"auth":[%s]}' "$(entry admin "$admin")" >"$folder/users.json"
 # Nor can an administrator who withdraws the key of its token, its own role or its own account.
 run '' --include-path-regex '/admin/|/users|/products|/ship$|/complete$' \
