@@ -78,7 +78,7 @@ fn are_entity_tags(list: &[u8]) -> bool {
         let is_between = at > 0 && at < last;
         gap.iter().all(|byte| b" \t,".contains(byte)) && (!is_between || gap.contains(&b','))
     };
-    last > 0 && last % 2 == 0 && parts.iter().copied().enumerate().all(fits)
+    last > 0 && last.is_multiple_of(2) && parts.iter().copied().enumerate().all(fits)
 }
 
 #[cfg(test)]

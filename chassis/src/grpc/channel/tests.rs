@@ -33,7 +33,7 @@ const ENDING: u16 = 4;
 const LATE: u16 = 5;
 
 /// The age at which a connection is old: the first call is over then, and the second one is not.
-const AGE: Duration = Duration::from_millis(1_000);
+const AGE: Duration = Duration::from_secs(1);
 
 async fn answer(port: u16) -> Result<Response<Empty<Bytes>>, Infallible> {
     if [BUSY, ENDING].contains(&port) {

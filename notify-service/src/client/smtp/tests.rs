@@ -4,8 +4,8 @@ use super::super::mime::tests::{letter, sender};
 use super::fake::{Fake, GREETING, Identity, OFFERS_TLS, Script};
 use super::*;
 
-fn account() -> Option<Account> {
-    Some(Account { name: "hub".to_owned(), password: Secret::new("pass word") })
+fn account() -> Account {
+    Account { name: "hub".to_owned(), password: Secret::new("pass word") }
 }
 
 fn mailer(server: Server) -> SmtpMailer {
@@ -24,7 +24,7 @@ async fn send_by_tls(
     script: Script,
     letter: &Letter,
 ) -> Result<(), MailError> {
-    let mailer = SmtpMailer::new(fake.server(account()), sender(), &believed.roots).unwrap();
+    let mailer = SmtpMailer::new(fake.server(Some(account())), sender(), &believed.roots).unwrap();
     join(mailer.send(letter), fake.serve_tls(identity, script)).await.0
 }
 
@@ -163,7 +163,7 @@ async fn nothing_is_said_in_plain_text_where_tls_is_asked_for() {
     let identity = Identity::of("127.0.0.1");
     for security in [Security::StartTls, Security::Tls] {
         let fake = Fake::bind(security).await;
-        let server = Server { timeout: Duration::from_millis(200), ..fake.server(account()) };
+        let server = Server { timeout: Duration::from_millis(200), ..fake.server(Some(account())) };
         let mailer = SmtpMailer::new(server, sender(), &identity.roots).unwrap();
         let letter = letter("x");
         let (refused, ()) = join(mailer.send(&letter), fake.serve(GREETING, &[])).await;
@@ -180,7 +180,7 @@ async fn nothing_is_said_in_plain_text_where_tls_is_asked_for() {
 #[tokio::test]
 async fn no_password_is_said_in_plain_text() {
     let fake = Fake::bind(Security::None).await;
-    let (mailer, letter) = (mailer(fake.server(account())), letter("x"));
+    let (mailer, letter) = (mailer(fake.server(Some(account()))), letter("x"));
     let (refused, ()) = join(mailer.send(&letter), fake.serve(GREETING, &[])).await;
     assert_eq!(cause(refused), InPlainText.to_string());
     assert_eq!(fake.heard(), ["EHLO hub.example"]);
