@@ -10,7 +10,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}
 # Smaller build data, and nobody builds a change twice here.
 export CARGO_INCREMENTAL=0
 
-all_stages=(format scripts machine lint docs protocol observability dependencies test mutants release)
+all_stages=(format scripts machine lint docs protocol observability manifests dependencies test mutants release)
 
 stage_format() { cargo fmt --all --check; }
 
@@ -52,6 +52,15 @@ stage_observability() {
     promtool check rules $(find "$rules" -name '*.yml' ! -name '*_test.yml')
     promtool test rules "$rules"/*_test.yml
     amtool check-config deploy/observability/alertmanager.yml
+}
+
+# What deploys the fleet, against schemas that come from the package index of Python. A machine that has
+# none of it, or cannot reach that, skips this, and says so; a manifest that is not valid fails.
+stage_manifests() {
+    local code=0
+    scripts/check-manifests.sh || code=$?
+    [ "$code" -ne 2 ] || echo "SCHEMAS OF MANIFESTS, COMPOSE FILES AND WORKFLOWS ARE NOT CHECKED" >&2
+    [ "$code" -eq 0 ] || [ "$code" -eq 2 ]
 }
 
 # Licences, banned crates, sources and bills of materials by tests, which need nothing but cargo: to
