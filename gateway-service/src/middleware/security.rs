@@ -25,9 +25,12 @@ const SPOOFED: [&str; 12] = [
     "x-method-override",
 ];
 
-/// Policy of answers that no browser should render.
-const API_POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// Policy of answers that no browser should render. `default-src` says nothing about `base-uri` and
+/// `form-action`.
+const API_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
+);
 
 /// Set on every answer, whatever its handler said.
 const ALWAYS: [(HeaderName, HeaderValue); 5] = [

@@ -129,8 +129,8 @@ async fn answers_of_the_api_are_nothing_to_render_or_keep() {
     let reply = gateway.ask(Ask::get("/api/v1/products").header("accept", "text/html")).await;
     assert_eq!(reply.header("content-type"), Some("application/json"));
     assert_eq!(reply.header("cache-control"), Some("no-store"));
-    let policy = reply.header("content-security-policy");
-    assert_eq!(policy, Some("default-src 'none'; frame-ancestors 'none'"));
+    let policy = reply.header("content-security-policy").unwrap();
+    assert!(policy.split("; ").all(|directive| directive.ends_with(" 'none'")), "{policy}");
     for name in ["server", "x-powered-by", "set-cookie"] {
         assert_eq!(reply.header(name), None);
     }
