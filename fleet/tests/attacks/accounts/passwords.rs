@@ -62,6 +62,7 @@ pub(super) async fn a031_passwords_that_are_guessed_first(stage: &Stage) -> Resu
         ("trustno1", "COMMON"),
         ("Password123!", "COMMON"),
         ("Password2026!", "GUESSABLE"),
+        ("EnterpriseHub2026!", "GUESSABLE"),
         ("aaaaaaaaaaaaaaaa", "GUESSABLE"),
         ("li.lei.2026@example.com", "PERSONAL"),
         ("LI.LEI.2026@EXAMPLE.COM", "PERSONAL"),
