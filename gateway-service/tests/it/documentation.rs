@@ -31,6 +31,9 @@ async fn the_documentation_page_loads_everything_from_the_gateway() {
             _ => "image/png",
         };
         assert_eq!(reply.media_type(), Some(kind), "{file}");
+        let is_text = kind.starts_with("text/");
+        let names_charset = reply.header("content-type").unwrap().ends_with("; charset=utf-8");
+        assert_eq!(names_charset, is_text, "{file}");
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self'"));
         assert!(!policy.contains("http"), "{policy}");

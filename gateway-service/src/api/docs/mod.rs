@@ -69,7 +69,12 @@ fn prepare(name: &str, config: &Arc<Config<'static>>) -> Option<Prepared> {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => bytes.into(),
     };
-    Some(Prepared::new(HeaderValue::try_from(file.content_type).ok()?, plain))
+    // All of its texts are in UTF-8, which the library does not say.
+    let kind = match file.content_type {
+        text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
+        other => other,
+    };
+    Some(Prepared::new(HeaderValue::try_from(kind).ok()?, plain))
 }
 
 /// Reads this document.
