@@ -269,6 +269,11 @@ impl BaseConfig for Config {
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("auth-service", EventRole::Producer, profile)?;
         self.upstream.validate()?;
+        self.database.validate()?;
+        self.amqp.validate()?;
+        self.outbox.validate()?;
+        self.redis.validate()?;
+        self.token.validate()?;
         self.keys.validate(profile)?;
         self.audit.validate(profile)?;
         self.revocations.validate()?;

@@ -171,6 +171,10 @@ impl BaseConfig for Config {
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("order-service", EventRole::Both, profile)?;
         self.upstream.validate()?;
+        self.database.validate()?;
+        self.amqp.validate()?;
+        self.outbox.validate()?;
+        self.token.validate()?;
         self.paging.validate(profile)?;
         self.audit.validate(profile)?;
         if let Some((key, _)) = self.positive().into_iter().find(|(_, value)| *value == 0) {

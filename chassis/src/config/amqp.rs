@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Secret;
+use super::bounds::at_least_one;
+use super::{ConfigError, Secret};
 
 /// What RabbitMQ 4 itself takes for a quorum queue that names no limit.
 const DELIVERY_LIMIT: u32 = 20;
@@ -61,6 +62,23 @@ impl AmqpConfig {
     pub fn measure_every(&self) -> Duration {
         Duration::from_millis(self.measure_every_ms)
     }
+
+    /// Refuses what the broker would take for "without a bound" (`prefetch`), or nothing could be done
+    /// within.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.namespace.is_empty() {
+            return Err(ConfigError::value("amqp.namespace", "must not be empty"));
+        }
+        at_least_one([
+            ("amqp.prefetch", self.prefetch == 0),
+            ("amqp.batch_max", self.batch_max == 0),
+            ("amqp.delivery_limit", self.delivery_limit == 0),
+            ("amqp.connect_timeout_ms", self.connect_timeout_ms == 0),
+            ("amqp.confirm_timeout_ms", self.confirm_timeout_ms == 0),
+            ("amqp.retry_backoff_max_ms", self.retry_backoff_max_ms == 0),
+            ("amqp.measure_every_ms", self.measure_every_ms == 0),
+        ])
+    }
 }
 
 impl Default for AmqpConfig {
@@ -95,10 +113,49 @@ impl OutboxConfig {
     pub fn poll(&self) -> Duration {
         Duration::from_millis(self.poll_ms)
     }
+
+    /// Refuses a relay that would publish nothing, or never pause.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        at_least_one([("outbox.batch", self.batch == 0), ("outbox.poll_ms", self.poll_ms == 0)])
+    }
 }
 
 impl Default for OutboxConfig {
     fn default() -> Self {
         Self { batch: 200, poll_ms: 1_000 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_bounds_nothing_is_refused_by_name() {
+        let good = AmqpConfig::default();
+        good.validate().unwrap();
+        for (key, bad) in [
+            ("namespace", AmqpConfig { namespace: String::new(), ..good.clone() }),
+            ("prefetch", AmqpConfig { prefetch: 0, ..good.clone() }),
+            ("batch_max", AmqpConfig { batch_max: 0, ..good.clone() }),
+            ("delivery_limit", AmqpConfig { delivery_limit: 0, ..good.clone() }),
+            ("connect_timeout_ms", AmqpConfig { connect_timeout_ms: 0, ..good.clone() }),
+            ("confirm_timeout_ms", AmqpConfig { confirm_timeout_ms: 0, ..good.clone() }),
+            ("retry_backoff_max_ms", AmqpConfig { retry_backoff_max_ms: 0, ..good.clone() }),
+            ("measure_every_ms", AmqpConfig { measure_every_ms: 0, ..good.clone() }),
+        ] {
+            let error = bad.validate().unwrap_err().to_string();
+            assert!(error.contains(&format!("amqp.{key}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_relay_that_publishes_nothing_or_never_pauses_is_refused_by_name() {
+        let good = OutboxConfig::default();
+        good.validate().unwrap();
+        let idle = OutboxConfig { batch: 0, ..good.clone() }.validate().unwrap_err();
+        assert!(idle.to_string().contains("outbox.batch"), "{idle}");
+        let restless = OutboxConfig { poll_ms: 0, ..good }.validate().unwrap_err();
+        assert!(restless.to_string().contains("outbox.poll_ms"), "{restless}");
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use sqlx::mysql::MySqlConnectOptions;
 
-use super::Secret;
+use super::bounds::at_least_one;
+use super::{ConfigError, Secret};
 
 /// The MySQL or MariaDB schema that the service owns.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +39,15 @@ impl DatabaseConfig {
     /// Idle time after which a connection is tested before it is used.
     pub fn idle_ping(&self) -> Duration {
         Duration::from_millis(self.idle_ping_ms)
+    }
+
+    /// Refuses a pool that no statement would ever come out of.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        at_least_one([
+            ("database.max_connections", self.max_connections == 0),
+            ("database.acquire_timeout_ms", self.acquire_timeout_ms == 0),
+            ("database.statement_timeout_ms", self.statement_timeout_ms == 0),
+        ])
     }
 }
 
@@ -83,6 +93,20 @@ mod tests {
         for url in ["postgres://hub:s3cret@db/hub", "mysql:/hub:s3cret@db", "s3cret", ""] {
             let refused = read(url).unwrap_err();
             assert!(refused.contains("mysql://") && !refused.contains("s3cret"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_pool_that_gives_nothing_is_refused_by_name() {
+        let good = DatabaseConfig::default();
+        good.validate().unwrap();
+        for (key, bad) in [
+            ("max_connections", DatabaseConfig { max_connections: 0, ..good.clone() }),
+            ("acquire_timeout_ms", DatabaseConfig { acquire_timeout_ms: 0, ..good.clone() }),
+            ("statement_timeout_ms", DatabaseConfig { statement_timeout_ms: 0, ..good.clone() }),
+        ] {
+            let error = bad.validate().unwrap_err().to_string();
+            assert!(error.contains(&format!("database.{key}")), "{error}");
         }
     }
 }

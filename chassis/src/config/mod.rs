@@ -11,6 +11,7 @@
 
 mod amqp;
 mod audit;
+mod bounds;
 mod database;
 mod discovery;
 mod error;

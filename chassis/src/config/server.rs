@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::ConfigError;
+use super::bounds::at_least_one;
+
 /// Where a process listens, and the limits of its public port.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -53,6 +56,18 @@ impl ServerConfig {
     pub fn header_read_timeout(&self) -> Duration {
         Duration::from_millis(self.header_read_timeout_ms)
     }
+
+    /// Refuses limits under which nothing would ever be served.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        at_least_one([
+            ("server.request_timeout_ms", self.request_timeout_ms == 0),
+            ("server.max_concurrency", self.max_concurrency == 0),
+            ("server.max_message_bytes", self.max_message_bytes == 0),
+            ("server.accept_backlog", self.accept_backlog == 0),
+            ("server.max_connections", self.max_connections == 0),
+            ("server.header_read_timeout_ms", self.header_read_timeout_ms == 0),
+        ])
+    }
 }
 
 impl Default for ServerConfig {
@@ -97,5 +112,22 @@ mod tests {
     #[test]
     fn a_thousand_may_come_at_once() {
         assert!(ServerConfig::default().accept_backlog >= 1_000);
+    }
+
+    #[test]
+    fn limits_under_which_nothing_is_served_are_refused_by_name() {
+        let good = ServerConfig::default();
+        good.validate().unwrap();
+        for (key, bad) in [
+            ("request_timeout_ms", ServerConfig { request_timeout_ms: 0, ..good.clone() }),
+            ("max_concurrency", ServerConfig { max_concurrency: 0, ..good.clone() }),
+            ("max_message_bytes", ServerConfig { max_message_bytes: 0, ..good.clone() }),
+            ("accept_backlog", ServerConfig { accept_backlog: 0, ..good.clone() }),
+            ("max_connections", ServerConfig { max_connections: 0, ..good.clone() }),
+            ("header_read_timeout_ms", ServerConfig { header_read_timeout_ms: 0, ..good.clone() }),
+        ] {
+            let error = bad.validate().unwrap_err().to_string();
+            assert!(error.contains(&format!("server.{key}")), "{error}");
+        }
     }
 }

@@ -5,9 +5,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::bounds::at_least_one;
 
 /// Most retries that a budget may save up.
 const RETRY_BUDGET_MAX: u32 = 1_000;
+
+/// Most attempts at one call: each further one is a chance less than the one before, and work for
+/// instances that have enough of it.
+const RETRY_ATTEMPTS_MAX: u32 = 5;
 
 /// Most retries that a budget may be made to owe.
 const RETRY_DEBT_MAX: u32 = 10_000;
@@ -25,7 +30,7 @@ pub struct UpstreamConfig {
     pub eject_after_failures: u32,
     /// Length of that while.
     pub eject_for_ms: u64,
-    /// Attempts at an idempotent call, the first one included.
+    /// Attempts at an idempotent call, the first one included; 1 to 5.
     pub retry_attempts: u32,
     /// Share of calls that may be retries, 0 to 1.
     pub retry_budget_ratio: f64,
@@ -54,8 +59,19 @@ impl UpstreamConfig {
         Duration::from_millis(self.eject_for_ms)
     }
 
-    /// Refuses budgets that would bound nothing, or that no retry could ever be paid from.
+    /// Refuses limits under which no call is made, and budgets that would bound nothing, or that no
+    /// retry could ever be paid from.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        at_least_one([
+            ("upstream.timeout_ms", self.timeout_ms == 0),
+            ("upstream.connect_timeout_ms", self.connect_timeout_ms == 0),
+            ("upstream.eject_after_failures", self.eject_after_failures == 0),
+            ("upstream.max_in_flight", self.max_in_flight == 0),
+        ])?;
+        if !(1..=RETRY_ATTEMPTS_MAX).contains(&self.retry_attempts) {
+            let reason = format!("must be 1 to {RETRY_ATTEMPTS_MAX}");
+            return Err(ConfigError::value("upstream.retry_attempts", reason));
+        }
         if !(0.0..=1.0).contains(&self.retry_budget_ratio) {
             return Err(ConfigError::value("upstream.retry_budget_ratio", "must be 0 to 1"));
         }
@@ -105,6 +121,22 @@ mod tests {
         ] {
             let error = bad.validate().unwrap_err().to_string();
             assert!(error.contains("upstream.retry_") && error.contains(key), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn limits_under_which_no_call_is_made_are_refused_by_name() {
+        let good = UpstreamConfig::default();
+        for (key, bad) in [
+            ("timeout_ms", UpstreamConfig { timeout_ms: 0, ..good.clone() }),
+            ("connect_timeout_ms", UpstreamConfig { connect_timeout_ms: 0, ..good.clone() }),
+            ("eject_after_failures", UpstreamConfig { eject_after_failures: 0, ..good.clone() }),
+            ("max_in_flight", UpstreamConfig { max_in_flight: 0, ..good.clone() }),
+            ("retry_attempts", UpstreamConfig { retry_attempts: 0, ..good.clone() }),
+            ("retry_attempts", UpstreamConfig { retry_attempts: 6, ..good.clone() }),
+        ] {
+            let error = bad.validate().unwrap_err().to_string();
+            assert!(error.contains(&format!("upstream.{key}")), "{error}");
         }
     }
 }

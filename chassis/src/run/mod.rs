@@ -143,6 +143,7 @@ fn configure<S: Service>() -> Result<(S::Config, Profile), ConfigError> {
     if config.runtime().worker_threads == 0 {
         return Err(ConfigError::value("runtime.worker_threads", "must be at least 1"));
     }
+    config.server().validate()?;
     telemetry::check(config.telemetry())?;
     config.validate(sources.profile)?;
     config.tls().validate(sources.profile, SystemClock.now().date_naive())?;

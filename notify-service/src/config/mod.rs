@@ -114,6 +114,9 @@ impl BaseConfig for Config {
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("notify-service", EventRole::Consumer, profile)?;
         self.upstream.validate()?;
+        self.database.validate()?;
+        self.amqp.validate()?;
+        self.token.validate()?;
         self.receipts.validate()?;
         self.audit.validate(profile)?;
         self.mail.validate(profile)?;

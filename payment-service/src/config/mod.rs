@@ -145,6 +145,10 @@ impl BaseConfig for Config {
     fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.events.validate("payment-service", EventRole::Producer, profile)?;
         self.upstream.validate()?;
+        self.database.validate()?;
+        self.amqp.validate()?;
+        self.outbox.validate()?;
+        self.token.validate()?;
         if !(1..=CallbackKeys::COUNT_MAX).contains(&self.callback.keys.len()) {
             let message = format!("must hold 1 to {} keys", CallbackKeys::COUNT_MAX);
             return Err(ConfigError::value("callback.keys", message));

@@ -1,7 +1,8 @@
 //! The gateway's configuration; `config/default.toml` shows every key.
 
+mod http;
+
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use chassis::config::{
     BaseConfig, ConfigError, DiscoveryConfig, Profile, RedisConfig, RevocationConfig,
@@ -9,6 +10,7 @@ use chassis::config::{
 };
 use serde::{Deserialize, Deserializer};
 
+pub use self::http::HttpConfig;
 use crate::middleware::client_address::Network;
 use crate::shedding::settings::SheddingConfig;
 
@@ -89,6 +91,9 @@ impl BaseConfig for Config {
         self.revocations.validate()?;
         self.shedding.validate()?;
         self.upstream.validate()?;
+        self.redis.validate()?;
+        self.token.validate()?;
+        self.http.validate()?;
         // A call that had less time than connecting may take says nothing about the instance, and one
         // that hangs would be asked again and again. A little of it is gone before a call is sent.
         if self.revocations.timeout_ms <= self.upstream.connect_timeout_ms {
@@ -96,62 +101,6 @@ impl BaseConfig for Config {
             return Err(ConfigError::value("revocations.timeout_ms", reason));
         }
         Ok(())
-    }
-}
-
-/// Limits of one request.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HttpConfig {
-    /// Hosts that requests may be for, such as `api.shop.example` or `api.shop.example:8443`;
-    /// empty means any.
-    #[serde(deserialize_with = "chassis::config::list::texts")]
-    pub allowed_hosts: Vec<String>,
-    /// Largest body accepted.
-    pub max_body_bytes: usize,
-    /// Bodies that may be on their way from one address at once, at least 1.
-    pub max_bodies_per_address: usize,
-    /// Bytes that all bodies on their way may hold.
-    pub max_body_memory_bytes: usize,
-    /// Connections of one address at once (IPv6: of one /64), at least 1; more are closed.
-    pub max_connections_per_address: usize,
-    /// Time in which a client must have taken an answer.
-    pub answer_timeout_ms: u64,
-    /// Time in which the whole body must have arrived.
-    pub body_read_timeout_ms: u64,
-    /// Longest wait for what other services add to an order's timeline.
-    pub timeline_wait_ms: u64,
-}
-
-impl HttpConfig {
-    /// Time in which the whole body must have arrived.
-    pub fn body_read_timeout(&self) -> Duration {
-        Duration::from_millis(self.body_read_timeout_ms)
-    }
-
-    /// Time in which a client must have taken an answer.
-    pub fn answer_timeout(&self) -> Duration {
-        Duration::from_millis(self.answer_timeout_ms)
-    }
-
-    /// Longest wait for what other services add to an order's timeline.
-    pub fn timeline_wait(&self) -> Duration {
-        Duration::from_millis(self.timeline_wait_ms)
-    }
-}
-
-impl Default for HttpConfig {
-    fn default() -> Self {
-        Self {
-            allowed_hosts: Vec::new(),
-            max_body_bytes: 1_048_576,
-            max_bodies_per_address: 64,
-            max_body_memory_bytes: 67_108_864,
-            max_connections_per_address: 1_024,
-            answer_timeout_ms: 30_000,
-            body_read_timeout_ms: 8_000,
-            timeline_wait_ms: 2_000,
-        }
     }
 }
 
@@ -263,6 +212,17 @@ mod tests {
         let nothing = [("UPSTREAM__RETRY_BUDGET_MAX", "0")];
         let refused = chassis::testing::config::refusal::<App>(nothing);
         assert!(refused.contains("upstream.retry_budget_max"), "{refused}");
+    }
+
+    #[test]
+    fn sections_of_the_chassis_are_checked_too() {
+        for (setting, key) in [
+            (("TOKEN__LEEWAY_S", "301"), "token.leeway_s"),
+            (("REDIS__TIMEOUT_MS", "0"), "redis.timeout_ms"),
+        ] {
+            let refused = chassis::testing::config::refusal::<App>([setting]);
+            assert!(refused.contains(key), "{key}: {refused}");
+        }
     }
 
     #[test]
