@@ -129,9 +129,10 @@ run() {
         dictionary payments "${payments[@]}"
         cat scripts/schemathesis.toml
     } >"$folder/schemathesis.toml"
-    # The tool keeps to its time between requests; the outer bound is for one that hangs.
+    # The tool keeps to its time between requests; the outer bound is for one that hangs. What it
+    # remembers of a run it keeps where it runs.
     timeout --kill-after=10 $((seconds + 120)) \
-        "$folder/bin/schemathesis" --config-file "$folder/schemathesis.toml" run \
+        env --chdir "$folder" "$folder/bin/schemathesis" --config-file "$folder/schemathesis.toml" run \
         "$gateway/openapi.json" --checks all --seed 1 --max-examples "$examples" --workers 1 \
         --continue-on-failure --max-time "$seconds" --request-timeout 20 \
         --suppress-health-check all "${@:2}" || code=$?
