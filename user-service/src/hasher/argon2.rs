@@ -1,22 +1,15 @@
 //! Adapter: argon2id at a configured cost, at least the one that OWASP names (19 MiB, two passes,
 //! one lane).
 //!
-//! One hash takes tens of milliseconds of a core, so hashes run on blocking threads, at most
-//! `cores - 1` at once: the runtime's own pool would allow 512, each with its 19 MiB. A permit is
-//! held by the closure that does the work, not by the caller: a caller who goes away must not let
-//! the next one start while the work still runs.
-
-use std::num::NonZero;
-use std::sync::Arc;
-use std::time::Duration;
+//! The places of a hash are held by the closure that does the work, not by the caller: a caller who
+//! goes away must not let the next one start while the work still runs.
 
 use argon2::password_hash::phc;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
-use chassis::grpc::context;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::queue::{HashingLimits, Queue};
 use super::{PasswordHasher, Verdict};
 use crate::model::{PasswordHash, TypedPassword, UserError};
 
@@ -65,42 +58,13 @@ impl Cost {
     }
 }
 
-/// How many hashes run and wait.
-#[derive(Clone, Copy, Debug)]
-pub struct HashingLimits {
-    /// Hashes that run at once.
-    pub running_max: usize,
-    /// Hashes that wait for a place at most; more are refused at once.
-    pub waiting_max: usize,
-    /// How long one waits for a place at most.
-    pub wait_max: Duration,
-}
-
-impl HashingLimits {
-    /// One core stays free for everything else.
-    pub fn for_this_machine(waiting_max: usize, wait_max: Duration) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self { running_max: cores.saturating_sub(1).max(1), waiting_max, wait_max }
-    }
-}
-
 /// Hashes with argon2id on a bounded number of threads.
 pub struct Argon2Hasher {
     argon2: Argon2<'static>,
     cost: Cost,
-    limits: HashingLimits,
-    /// Places for what runs or waits; none left means refusal at once.
-    places: Arc<Semaphore>,
-    /// Places for what runs.
-    running: Arc<Semaphore>,
+    queue: Queue,
     /// The hash of a password that nobody has, checked when there is no account.
     dummy: PasswordHash,
-}
-
-/// The places that one hash occupies until it is done.
-struct Places {
-    _place: OwnedSemaphorePermit,
-    _running: OwnedSemaphorePermit,
 }
 
 impl Argon2Hasher {
@@ -108,33 +72,14 @@ impl Argon2Hasher {
     pub fn new(cost: Cost, limits: HashingLimits) -> Result<Self, UserError> {
         let argon2 = argon2(cost)?;
         let dummy = hash(&argon2, chassis::id::new_id().as_bytes())?;
-        Ok(Self {
-            argon2,
-            cost,
-            limits,
-            places: Arc::new(Semaphore::new(limits.running_max + limits.waiting_max)),
-            running: Arc::new(Semaphore::new(limits.running_max)),
-            dummy,
-        })
-    }
-
-    async fn wait_for_places(&self) -> Result<Places, UserError> {
-        let overloaded = || UserError::Overloaded { retry_after: self.limits.wait_max };
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| overloaded())?;
-        let left = context::remaining().unwrap_or(self.limits.wait_max);
-        let wait = left.min(self.limits.wait_max);
-        let running = tokio::time::timeout(wait, Arc::clone(&self.running).acquire_owned())
-            .await
-            .map_err(|_| overloaded())?
-            .map_err(UserError::internal)?;
-        Ok(Places { _place: place, _running: running })
+        Ok(Self { argon2, cost, queue: Queue::new(limits), dummy })
     }
 
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Argon2<'static>) -> Result<T, UserError> + Send + 'static,
     ) -> Result<T, UserError> {
-        let places = self.wait_for_places().await?;
+        let places = self.queue.enter().await?;
         let argon2 = self.argon2.clone();
         let span = tracing::Span::current();
         let done = tokio::task::spawn_blocking(move || {
@@ -225,11 +170,15 @@ fn spend(cost: Cost) -> Result<(), UserError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn hasher(running_max: usize, waiting_max: usize, wait_max: Duration) -> Argon2Hasher {
-        let limits = HashingLimits { running_max, waiting_max, wait_max };
-        Argon2Hasher::new(Cost::LEAST, limits).unwrap()
+    const LIMITS: HashingLimits =
+        HashingLimits { running_max: 1, waiting_max: 8, wait_max: Duration::from_secs(10) };
+
+    fn hasher() -> Argon2Hasher {
+        Argon2Hasher::new(Cost::LEAST, LIMITS).unwrap()
     }
 
     fn typed(text: &str) -> TypedPassword {
@@ -238,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_is_recognised_and_another_is_not() {
-        let hasher = hasher(1, 8, Duration::from_secs(10));
+        let hasher = hasher();
         let hash = hasher.hash(&typed("  pässwörd\0🔑 ")).await.unwrap();
         let verdict = hasher.verify(&typed("  pässwörd\0🔑 "), Some(&hash)).await.unwrap();
         assert_eq!(verdict, Verdict::Right);
@@ -249,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_stored_form_states_the_cost_and_a_fresh_salt() {
-        let hasher = hasher(1, 8, Duration::from_secs(10));
+        let hasher = hasher();
         let first = hasher.hash(&typed("same password")).await.unwrap();
         let second = hasher.hash(&typed("same password")).await.unwrap();
         assert!(first.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
@@ -259,10 +208,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_is_outdated_when_more_is_asked_of_a_new_one() {
-        let old = hasher(1, 8, Duration::from_secs(10));
+        let old = hasher();
         let hash = old.hash(&typed("some password")).await.unwrap();
         let cost = Cost { passes: 3, ..Cost::LEAST };
-        let new = Argon2Hasher::new(cost, old.limits).unwrap();
+        let new = Argon2Hasher::new(cost, LIMITS).unwrap();
         let verdict = new.verify(&typed("some password"), Some(&hash)).await.unwrap();
         assert_eq!(verdict, Verdict::RightButOutdated);
         let verdict = new.verify(&typed("another one"), Some(&hash)).await.unwrap();
@@ -284,8 +233,7 @@ mod tests {
     #[test]
     fn a_wrong_password_takes_as_much_work_without_an_account_as_with_one() {
         let cost = Cost { memory_kib: 20_000, passes: 3 };
-        let limits = HashingLimits::for_this_machine(8, Duration::from_secs(10));
-        let hasher = Argon2Hasher::new(cost, limits).unwrap();
+        let hasher = Argon2Hasher::new(cost, LIMITS).unwrap();
         let work = |hash: &PasswordHash| {
             let wrong = typed("a wrong password");
             let (verdict, work) = verify(&hasher.argon2, cost, &wrong, hash).unwrap();
@@ -301,39 +249,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_into_the_queue_is_refused_at_once() {
-        let hasher = hasher(1, 0, Duration::from_secs(3));
-        let busy = hasher.wait_for_places().await.unwrap();
+    async fn a_hash_that_finds_no_place_is_refused_and_the_next_one_is_made() {
+        let limits = HashingLimits { waiting_max: 0, ..LIMITS };
+        let hasher = Argon2Hasher::new(Cost::LEAST, limits).unwrap();
+        let busy = hasher.queue.enter().await.unwrap();
         let refused = hasher.hash(&typed("some password")).await;
-        assert!(
-            matches!(refused, Err(UserError::Overloaded { retry_after }) if retry_after.as_secs() == 3)
-        );
+        assert!(matches!(refused, Err(UserError::Overloaded { .. })));
         drop(busy);
         assert!(hasher.hash(&typed("some password")).await.is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn nobody_waits_longer_than_the_limit() {
-        let hasher = hasher(1, 1, Duration::from_millis(500));
-        let _busy = hasher.wait_for_places().await.unwrap();
-        let waited = tokio::time::Instant::now();
-        assert!(matches!(hasher.wait_for_places().await, Err(UserError::Overloaded { .. })));
-        assert_eq!(waited.elapsed(), Duration::from_millis(500));
-        // Whoever gave up has left the queue.
-        assert!(matches!(hasher.wait_for_places().await, Err(UserError::Overloaded { .. })));
-    }
-
     #[tokio::test]
     async fn a_damaged_hash_is_a_defect_and_not_a_wrong_password() {
-        let hasher = hasher(1, 8, Duration::from_secs(10));
+        let hasher = hasher();
         let damaged = PasswordHash::new("$argon2id$nonsense");
         let verified = hasher.verify(&typed("some password"), Some(&damaged)).await;
         assert!(matches!(verified, Err(UserError::Internal { .. })));
-    }
-
-    #[test]
-    fn one_core_stays_free() {
-        let limits = HashingLimits::for_this_machine(64, Duration::from_secs(2));
-        assert!(limits.running_max >= 1);
     }
 }

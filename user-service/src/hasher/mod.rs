@@ -6,12 +6,14 @@
 mod argon2;
 #[cfg(any(test, feature = "testing"))]
 mod plain;
+mod queue;
 
 use async_trait::async_trait;
 
-pub use self::argon2::{Argon2Hasher, Cost, HashingLimits};
+pub use self::argon2::{Argon2Hasher, Cost};
 #[cfg(any(test, feature = "testing"))]
 pub use self::plain::PlainHasher;
+pub use self::queue::HashingLimits;
 use crate::model::{PasswordHash, TypedPassword, UserError};
 
 /// What checking a password showed.
