@@ -17,13 +17,15 @@
 //! ```
 //!
 //! Reading order: [`invariant`] is the list, [`checks`] are the questions in SQL, [`provider`],
-//! [`queues`], [`grants`] and [`history`] the other witnesses, [`report`] the verdict.
+//! [`queues`], [`grants`] and [`history`] the other witnesses, [`report`] the verdict,
+//! [`metrics`] what is alarmed on.
 
 pub mod checks;
 pub mod grants;
 pub mod graph;
 pub mod history;
 pub mod invariant;
+pub mod metrics;
 pub mod provider;
 pub mod queues;
 pub mod report;

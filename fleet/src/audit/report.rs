@@ -69,6 +69,11 @@ impl Report {
         self.violations.iter().filter(|violation| violation.check == check).collect()
     }
 
+    /// How long it took.
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.elapsed_ms)
+    }
+
     /// The names of the checks that were made, with their invariants.
     pub fn checks(&self) -> impl Iterator<Item = (Invariant, &'static str)> + '_ {
         self.checks.iter().copied()
@@ -153,7 +158,7 @@ impl fmt::Display for Report {
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
         }
-        let elapsed = ui::seconds(Duration::from_millis(self.elapsed_ms));
+        let elapsed = ui::seconds(self.elapsed());
         match self.totals.values().sum::<u64>() {
             0 => write!(f, "No violation found ({elapsed})."),
             total => write!(f, "{total} violations ({elapsed})."),
@@ -162,7 +167,8 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    fn totals_of(&self, invariant: Invariant) -> u64 {
+    /// How many violations of an invariant were found.
+    pub(super) fn totals_of(&self, invariant: Invariant) -> u64 {
         let mut checks: Vec<&str> = self
             .violations
             .iter()

@@ -1,7 +1,7 @@
 //! `ehub audit`: reads what a fleet has stored and names every broken promise.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
 use crate::audit::seals::Keys;
-use crate::audit::{self, Provider, Sources};
+use crate::audit::{self, Provider, Sources, metrics};
 use crate::layout::Layout;
 use crate::local::AdministratorAddresses;
 use crate::ui;
 
-/// What the audit answers when it could not look.
+/// What the audit answers when it could not look, or could not pass on what it saw.
 const COULD_NOT_LOOK: u8 = 2;
 
 /// Options of `audit`.
@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// that `up` has started
     #[arg(long, value_name = "URL")]
     mysql: Option<String>,
+    /// File with that address: whoever is on this machine can read the arguments of a command
+    #[arg(long, value_name = "FILE", conflicts_with = "mysql")]
+    mysql_file: Option<PathBuf>,
     /// What stands before the names of the schemas
     #[arg(long, default_value = "hub_")]
     prefix: String,
@@ -68,6 +71,10 @@ pub(super) struct Args {
     /// Prints the report as JSON
     #[arg(long)]
     json: bool,
+    /// Writes what was found as metrics, for the textfile collector of the node exporter; the name has
+    /// to end in .prom
+    #[arg(long, value_name = "FILE", value_parser = metrics::parse_file)]
+    metrics: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
@@ -83,7 +90,22 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     } else {
         ui::line(&report.to_string());
     }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_passed_on = pass_on(&report, args.metrics.as_deref());
+    Ok(match (report.is_clean(), is_passed_on) {
+        (false, _) => ExitCode::FAILURE,
+        (true, false) => ExitCode::from(COULD_NOT_LOOK),
+        (true, true) => ExitCode::SUCCESS,
+    })
+}
+
+/// Whether what was found is where somebody collects it, if anybody does.
+fn pass_on(report: &audit::Report, file: Option<&Path>) -> bool {
+    let Some(file) = file else { return true };
+    let written = metrics::write(report, file);
+    if let Err(error) = &written {
+        ui::error_line(&format!("error: {error:#}"));
+    }
+    written.is_ok()
 }
 
 async fn look(args: &Args) -> Result<audit::Report> {
@@ -92,8 +114,8 @@ async fn look(args: &Args) -> Result<audit::Report> {
 
 fn sources(args: &Args) -> Result<Sources> {
     let named = args.management.clone();
-    let (mysql, management, ledger) = if let Some(url) = &args.mysql {
-        (url.clone(), named, Provider::Simulated)
+    let (mysql, management, ledger) = if let Some(url) = mysql(args)? {
+        (url, named, Provider::Simulated)
     } else {
         let local = AdministratorAddresses::load(&Layout::discover()?)?;
         let ledger = local.ledger();
@@ -116,6 +138,13 @@ fn sources(args: &Args) -> Result<Sources> {
     })
 }
 
+/// The database server that the arguments name.
+fn mysql(args: &Args) -> Result<Option<String>> {
+    let Some(file) = &args.mysql_file else { return Ok(args.mysql.clone()) };
+    let text = std::fs::read_to_string(file).context("the address of MySQL cannot be read")?;
+    Ok(Some(text.trim().to_owned()))
+}
+
 /// What the audit log is sealed with.
 fn audit_keys(args: &Args) -> Result<Keys> {
     match &args.audit_key_file {
@@ -123,7 +152,9 @@ fn audit_keys(args: &Args) -> Result<Keys> {
             let text = std::fs::read_to_string(file).context("the audit keys cannot be read")?;
             Ok(Keys::new(text.lines()))
         }
-        None if args.mysql.is_none() => Keys::of_development(&Layout::discover()?),
+        None if args.mysql.is_none() && args.mysql_file.is_none() => {
+            Keys::of_development(&Layout::discover()?)
+        }
         None => Ok(Keys::default()),
     }
 }
@@ -148,7 +179,36 @@ fn parse_stock(text: &str) -> Result<(String, u64), String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
     use super::*;
+
+    fn parsed(words: &[&str]) -> Args {
+        let command = Args::augment_args(clap::Command::new("audit"));
+        let words = std::iter::once("audit").chain(words.iter().copied());
+        Args::from_arg_matches(&command.try_get_matches_from(words).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_address_may_be_in_a_file() {
+        let name = format!("ehub-audit-address-{:016x}", rand::random::<u64>());
+        let file = std::env::temp_dir().join(name);
+        let args = parsed(&["--mysql-file", file.to_str().unwrap()]);
+        assert!(mysql(&args).unwrap_err().to_string().contains("cannot be read"));
+        std::fs::write(&file, "mysql://audit@db\n").unwrap();
+        assert_eq!(mysql(&args).unwrap().as_deref(), Some("mysql://audit@db"));
+        std::fs::remove_file(&file).unwrap();
+        let args = parsed(&["--mysql", "mysql://db"]);
+        assert_eq!(mysql(&args).unwrap().as_deref(), Some("mysql://db"));
+        assert_eq!(mysql(&parsed(&[])).unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_passed_on_is_no_clean_audit() {
+        let report = audit::Report::default();
+        assert!(pass_on(&report, None));
+        assert!(!pass_on(&report, Some(Path::new("/nowhere/at/all/audit.prom"))));
+    }
 
     #[test]
     fn stock_is_a_product_and_a_number() {

@@ -16,6 +16,8 @@ use crate::services::Service;
 pub const FILE: &str = "metrics.toml";
 /// The crate whose metrics every service has.
 pub const CHASSIS: &str = "chassis";
+/// The crate whose metrics are those of the audit, which no service has.
+pub const TOOL: &str = "fleet";
 /// The page, below the root of the checkout.
 pub const PAGE: &str = "docs/METRICS.md";
 
@@ -82,10 +84,10 @@ impl Kind {
     }
 }
 
-/// Reads what every crate of a checkout declares, the chassis first.
+/// Reads what every crate of a checkout declares, the chassis first and the tool last.
 pub fn catalogues(root: &Path) -> Result<Vec<Catalogue>> {
     let services = Service::ALL.iter().map(|service| service.name);
-    let packages = std::iter::once(CHASSIS).chain(services);
+    let packages = std::iter::once(CHASSIS).chain(services).chain([TOOL]);
     packages
         .filter(|package| root.join(package).join(FILE).is_file())
         .map(|package| catalogue(root, package))

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{CHASSIS, Catalogue, Kind, Metric};
+use super::{CHASSIS, Catalogue, Kind, Metric, TOOL};
 
 const HEAD: &str = "# Metrics
 
@@ -16,6 +16,9 @@ Names end in their unit, counters in `_total`. Labels have few values: routes an
 is there from the start of the process, so that the first time something happens is a rise that an alert sees. What is *only*
 there under a condition is missing in a fleet that is well.
 
+What the audit finds is exported by no service: `cargo ehub audit --metrics` writes it to a file
+([AUDIT.md](AUDIT.md#as-metrics)).
+
 Rules and alerts over these metrics: [OBSERVABILITY.md](OBSERVABILITY.md).
 ";
 
@@ -25,6 +28,7 @@ pub fn page(catalogues: &[Catalogue]) -> String {
     for catalogue in catalogues {
         let title = match catalogue.package.as_str() {
             CHASSIS => "Every service",
+            TOOL => "The audit",
             package => package,
         };
         let _ = writeln!(page, "\n## {title}\n");

@@ -48,8 +48,15 @@ async fn a_fleet_that_ran_is_clean_until_somebody_breaks_it() -> Result<()> {
     let mut admin = MySqlConnection::connect(&sources.mysql).await?;
     let wrong = format!("UPDATE `{}order`.orders SET total = total + 1", sources.prefix);
     sqlx::raw_sql(AssertSqlSafe(wrong)).execute(&mut admin).await?;
-    let output = ehub(&sources, &["--json"])?;
+    let name = format!("ehub-audit-{:016x}.prom", rand::random::<u64>());
+    let metrics = std::env::temp_dir().join(name);
+    let output = ehub(&sources, &["--json", "--metrics", metrics.to_str().context("a path")?])?;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let figures = std::fs::read_to_string(&metrics)?;
+    std::fs::remove_file(&metrics)?;
+    let of_first = figures.lines().find(|line| line.contains("{invariant=\"I1\"}"));
+    assert!(of_first.is_some_and(|line| !line.ends_with(" 0")), "{figures}");
+    assert!(figures.contains("eh_audit_violations{invariant=\"I22\"} 0\n"), "{figures}");
     let report: Value = serde_json::from_slice(&output.stdout)?;
     let checks: Vec<_> = report["violations"]
         .as_array()
