@@ -16,6 +16,17 @@ pub enum Mix {
     Checkout,
     /// Logins with the right password.
     Login,
+    /// Three calls of `read` to each order of `checkout`, as in a shop.
+    Shop,
+}
+
+/// How urgent a call is. Under overload the gateway refuses the less urgent ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// What changes something: orders, logins.
+    Change,
+    /// What only looks.
+    Read,
 }
 
 /// One thing to ask.
@@ -37,10 +48,13 @@ impl Mix {
     /// What is asked next.
     pub(super) fn next(self, draw: &mut Draw) -> Ask {
         const READ: [(Ask, u64); 3] = [(Ask::Products, 40), (Ask::Product, 40), (Ask::Orders, 20)];
+        const SHOP: [(Ask, u64); 4] =
+            [(Ask::Products, 30), (Ask::Product, 30), (Ask::Orders, 15), (Ask::Place, 25)];
         match self {
             Self::Read => draw.weighted(&READ).copied().unwrap_or(Ask::Products),
             Self::Checkout => Ask::Place,
             Self::Login => Ask::Login,
+            Self::Shop => draw.weighted(&SHOP).copied().unwrap_or(Ask::Place),
         }
     }
 }
@@ -54,6 +68,14 @@ impl Ask {
             Self::Orders => "GET /api/v1/orders",
             Self::Place => "POST /api/v1/orders",
             Self::Login => "POST /api/v1/auth/login",
+        }
+    }
+
+    /// How urgent it is.
+    pub fn class(self) -> Class {
+        match self {
+            Self::Products | Self::Product | Self::Orders => Class::Read,
+            Self::Place | Self::Login => Class::Change,
         }
     }
 
@@ -94,5 +116,11 @@ mod tests {
         assert_eq!(asked(Mix::Read, &mut draw), [Ask::Products, Ask::Product, Ask::Orders]);
         assert_eq!(asked(Mix::Checkout, &mut draw), [Ask::Place]);
         assert_eq!(asked(Mix::Login, &mut draw), [Ask::Login]);
+        let of_shop = asked(Mix::Shop, &mut draw);
+        assert_eq!(of_shop, [Ask::Products, Ask::Product, Ask::Orders, Ask::Place]);
+        assert!(of_shop.iter().all(|ask| {
+            let is_get = ask.route().starts_with("GET ");
+            ask.class() == if is_get { Class::Read } else { Class::Change }
+        }));
     }
 }

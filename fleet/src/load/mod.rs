@@ -9,6 +9,7 @@ mod customers;
 mod histogram;
 mod mix;
 mod report;
+mod timeline;
 
 use std::time::Duration;
 
@@ -18,8 +19,9 @@ use tokio::time::{Instant, sleep_until};
 
 pub use self::customers::{Customer, register};
 pub use self::histogram::Histogram;
-pub use self::mix::{Ask, Mix};
+pub use self::mix::{Ask, Class, Mix};
 pub use self::report::{Outcome, Report};
+pub use self::timeline::{Second, Timeline};
 use crate::chaos::draw::Draw;
 use crate::seed::DEMO_SKU;
 
@@ -74,22 +76,23 @@ pub async fn run(
     let start = Instant::now();
     tokio::pin!(stop);
     for number in 0..plan.arrivals() {
-        let due = start + plan.due(number);
+        let due = plan.due(number);
         tokio::select! {
             () = &mut stop => break,
-            () = sleep_until(due) => {}
+            () = sleep_until(start + due) => {}
         }
         while let Some(ended) = calls.try_join_next() {
             report.add(&ended?);
         }
-        report.arrivals += 1;
+        report.arrive(due);
         if calls.len() >= plan.in_flight_max {
             report.not_started += 1;
             continue;
         }
         let customer = draw.pick(customers).context("there are no customers")?.clone();
-        report.latest = report.latest.max(due.elapsed());
-        calls.spawn(call(customer, plan.mix.next(&mut draw), due, plan.patience));
+        report.latest = report.latest.max((start + due).elapsed());
+        let ask = plan.mix.next(&mut draw);
+        calls.spawn(Call { customer, ask, start, due, patience: plan.patience }.make());
     }
     report.elapsed = start.elapsed();
     while let Some(ended) = calls.join_next().await {
@@ -98,19 +101,31 @@ pub async fn run(
     Ok(report)
 }
 
-async fn call(customer: Customer, ask: Ask, due: Instant, patience: Duration) -> Outcome {
-    let request = ask.request(&customer).timeout(patience);
-    let reply = customer.api.send(request).await;
-    let elapsed = due.elapsed();
-    match reply {
-        Ok(reply) => {
-            let code = Some(reply.code().to_owned()).filter(|code| !code.is_empty());
-            Outcome { ask, answer: Ok(reply.status), code, elapsed }
-        }
-        Err(error) => {
-            let cause = error.chain().find_map(|cause| cause.downcast_ref::<reqwest::Error>());
-            let reason = cause.map_or("not sent", crate::http::reason);
-            Outcome { ask, answer: Err(reason), code: None, elapsed }
+/// A call that is due so long after the start.
+struct Call {
+    customer: Customer,
+    ask: Ask,
+    start: Instant,
+    due: Duration,
+    patience: Duration,
+}
+
+impl Call {
+    async fn make(self) -> Outcome {
+        let Self { customer, ask, start, due, patience } = self;
+        let request = ask.request(&customer).timeout(patience);
+        let reply = customer.api.send(request).await;
+        let elapsed = (start + due).elapsed();
+        match reply {
+            Ok(reply) => {
+                let code = Some(reply.code().to_owned()).filter(|code| !code.is_empty());
+                Outcome { ask, due, answer: Ok(reply.status), code, elapsed }
+            }
+            Err(error) => {
+                let cause = error.chain().find_map(|cause| cause.downcast_ref::<reqwest::Error>());
+                let reason = cause.map_or("not sent", crate::http::reason);
+                Outcome { ask, due, answer: Err(reason), code: None, elapsed }
+            }
         }
     }
 }
@@ -156,6 +171,9 @@ mod tests {
         let length = Duration::from_millis(200);
         let report = run(plan(200, length), &[customer], std::future::pending()).await.unwrap();
         assert_eq!((report.arrivals, report.not_started, report.ended()), (40, 0, 40));
+        let seconds = report.timeline.seconds();
+        assert_eq!(seconds.first().map(|second| (second.due, second.good)), Some((40, 40)));
+        assert_eq!(seconds.iter().map(|second| second.reads).sum::<u64>(), 40);
         assert!(report.failed_share().abs() < 1e-9, "{}", report.render());
     }
 
@@ -183,6 +201,8 @@ mod tests {
         assert_eq!(report.arrivals, 20);
         assert!(report.ended() >= 7 && report.not_started > 0, "{}", report.render());
         assert_eq!(report.ended() + report.not_started, 20);
+        let due = report.timeline.seconds().first().map(|second| (second.due, second.good));
+        assert_eq!(due, Some((20, 0)), "what was not started was due");
         assert!(report.render().contains("timeout x"), "{}", report.render());
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::histogram::Histogram;
 use super::mix::Ask;
+use super::timeline::Timeline;
 use crate::ui;
 
 /// Kinds of failures told apart; a server may make up any number of codes.
@@ -16,6 +17,8 @@ const OTHERS: &str = "others";
 pub struct Outcome {
     /// What was asked.
     pub ask: Ask,
+    /// When it was due, after the first one.
+    pub due: Duration,
     /// The status, or why there is none.
     pub answer: Result<u16, &'static str>,
     /// The error code in the answer.
@@ -42,6 +45,8 @@ pub struct Report {
     routes: BTreeMap<Ask, Route>,
     answers: BTreeMap<String, u64>,
     codes: BTreeMap<String, u64>,
+    /// What became of the calls, second by second.
+    pub timeline: Timeline,
     /// Arrivals that came due.
     pub arrivals: u64,
     /// Those that were not started, because too many calls were under way.
@@ -53,8 +58,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// Counts an arrival that came due, so long after the first one.
+    pub fn arrive(&mut self, due: Duration) {
+        self.arrivals += 1;
+        self.timeline.arrive(due);
+    }
+
     /// Counts what came of a call.
     pub fn add(&mut self, outcome: &Outcome) {
+        if outcome.is_good() {
+            self.timeline.good(outcome.ask.class(), outcome.due, outcome.elapsed);
+        }
         let route = self.routes.entry(outcome.ask).or_default();
         route.times.record(outcome.elapsed);
         route.good += u64::from(outcome.is_good());
@@ -155,7 +169,8 @@ fn time(duration: Duration) -> String {
     }
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
+/// A part of a whole; of nothing, nothing.
+pub(super) fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { float(part) / float(whole) }
 }
 
@@ -170,7 +185,8 @@ mod tests {
 
     fn outcome(ask: Ask, answer: Result<u16, &'static str>, code: Option<&str>) -> Outcome {
         let elapsed = Duration::from_millis(20);
-        Outcome { ask, answer, code: code.map(str::to_owned), elapsed }
+        let code = code.map(str::to_owned);
+        Outcome { ask, due: Duration::ZERO, answer, code, elapsed }
     }
 
     #[test]
