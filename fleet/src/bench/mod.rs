@@ -5,6 +5,7 @@
 //! line (`ehub bench`) starts a private one for it where none is named.
 
 pub mod logins;
+pub mod overload;
 pub mod resident;
 pub mod samples;
 pub mod slow;
@@ -14,16 +15,19 @@ use crate::harness::FleetOptions;
 /// More than any measurement asks for: what would refuse it is set aside.
 const UNLIMITED: &str = "1000000";
 
+/// How long access tokens live, in seconds: longer than any measurement lasts.
+const TOKEN_S: &str = "7200";
+
 /// A fleet on middleware of its own that counts neither requests nor wrong passwords against those
 /// who measure.
 pub fn options() -> FleetOptions {
     let mut options = FleetOptions::default().own_broker().own_database();
-    for class in ["DEFAULT", "LOGIN", "REGISTER", "DOCS"] {
+    for class in ["DEFAULT", "LOGIN", "REGISTER", "PAYMENT", "ADDRESS", "DOCS"] {
         let name = format!("EH_GATEWAY__RATE_LIMITS__{class}__REQUESTS");
         options = options.setting(&name, UNLIMITED);
     }
     for meter in ["ACCOUNT", "ADDRESS", "SPRAYING"] {
         options = options.setting(&format!("EH_AUTH__THROTTLE__{meter}__FREE"), UNLIMITED);
     }
-    options
+    options.setting("EH_AUTH__SESSIONS__ACCESS_TOKEN_S", TOKEN_S)
 }

@@ -1,5 +1,6 @@
 //! What is asked, and how often.
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::customers::{Customer, PASSWORD};
@@ -8,7 +9,8 @@ use crate::harness::api::new_key;
 use crate::seed::DEMO_SKU;
 
 /// What customers do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Mix {
     /// Products, one product, and the customer's own orders.
     Read,

@@ -126,6 +126,35 @@ async fn load_is_borne_and_counted() -> Result<()> {
     fleet.finish().await
 }
 
+/// The rates are next to nothing: that the figures are taken, written and judged is what is held.
+#[tokio::test]
+#[ignore = "needs the middleware: cargo ehub test"]
+async fn an_overload_is_measured_and_a_missed_bound_is_told() -> Result<()> {
+    let fleet = Fleet::start(FleetOptions::default()).await?;
+    fleet.seed().await?;
+    let base = fleet.gateway_urls().into_iter().next().context("no gateway")?;
+    let folder = fleet.layout().state().join("overload");
+    let report = folder.to_str().context("a path")?;
+    let rates = ["--rps", "4", "--times", "2", "--mix", "checkout", "--users", "2"];
+    let phases = ["--step", "2s", "--for", "2s", "--after", "6s", "--timeout", "10s"];
+    let bounds = ["--max-in-flight", "50", "--max-recovery", "1s", "--min-goodput-percent", "1000"];
+    let place = ["bench", "overload", "--url", base.as_str(), "--report", report];
+    let output = ehub(&[&place[..], &rates, &phases, &bounds].concat())?;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    ensure!(said(&output).contains("MISSED: "), "{}", said(&output));
+    let json: Value = serde_json::from_slice(&std::fs::read(folder.join("report.json"))?)?;
+    let measured = &json["measured"];
+    for (phase, rate) in [("capacity", 4), ("overload", 8), ("after", 2)] {
+        assert_eq!(measured[phase]["rate"], rate, "{json}");
+        ensure!(measured[phase]["changes"].as_f64().is_some_and(|rate| rate > 0.0), "{json}");
+    }
+    assert_eq!(measured["seconds_after"].as_array().map(Vec::len), Some(6), "{json}");
+    let missed = json["missed"].as_array().context("nothing was missed")?;
+    let is_told = |it: &Value| it.as_str().is_some_and(|it| it.contains("not 1000 %"));
+    ensure!(missed.iter().any(is_told), "{json}");
+    fleet.finish().await
+}
+
 #[tokio::test]
 #[ignore = "needs the middleware: cargo ehub test"]
 async fn a_dead_letter_is_shown_and_decided_on() -> Result<()> {

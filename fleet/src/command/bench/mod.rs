@@ -1,5 +1,7 @@
 //! `ehub bench`: measures what is promised about time.
 
+mod overload;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -52,6 +54,8 @@ enum What {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
         seconds: u64,
     },
+    /// What is left of the goodput when far more is asked than is borne, and how soon all is well again
+    Overload(overload::Args),
 }
 
 /// What is measured: a gateway, and the fleet behind it if that is ours.
@@ -61,8 +65,10 @@ struct Place {
 }
 
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
-    if let What::SlowClients { connections, .. } = args.what {
-        require_descriptors_for(connections)?;
+    match &args.what {
+        What::SlowClients { connections, .. } => require_descriptors_for(*connections)?,
+        What::Overload(overload) => overload.check()?,
+        What::Logins { .. } => {}
     }
     let measured = async {
         let mut place = Box::pin(Place::find(args)).await?;
@@ -84,6 +90,7 @@ async fn measure(what: &What, place: &mut Place) -> Result<ExitCode> {
         What::SlowClients { connections, seconds } => {
             slow_clients(place, *connections, Duration::from_secs(*seconds)).await
         }
+        What::Overload(args) => overload::run(args, place).await,
     }
 }
 

@@ -1,0 +1,149 @@
+//! What a fleet still does when far more is asked of it than it bears, and how soon it is well again.
+//!
+//! First the highest rate that is borne is looked for. Then a multiple of it is offered, and from the
+//! moment in which that ends, a share of it: nobody restarts anything, and nobody waits in between.
+//! Calls come in an open loop ([`crate::load`]), so a fleet that is slow is asked no less. What counts is
+//! goodput, which is good answers in a second; and of them those to calls that change something, for the
+//! gateway refuses reads first.
+
+mod measured;
+mod report;
+mod search;
+
+use std::future::pending;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::time::sleep;
+
+pub use self::measured::{Bounds, Measured, Step, WELL_S};
+pub use self::report::Report;
+use self::search::Search;
+use crate::load::{self, Customer, Mix, Plan};
+use crate::ui::Progress;
+
+/// The rate that the search begins with.
+const FIRST: u32 = 50;
+/// Pause after a rate was tried, in which what it left under way comes to its end.
+const PAUSE: Duration = Duration::from_secs(3);
+/// What is offered after the overload, as a percentage of the capacity: a fleet that is well bears it.
+const AFTER_PERCENT: u32 = 60;
+
+/// How it is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The rate that is borne, in calls per second; where it is not known, it is looked for.
+    pub capacity: Option<u32>,
+    /// How many times as many calls are the overload.
+    pub times: u32,
+    /// What is asked.
+    pub mix: Mix,
+    /// For how long each rate is tried in search of the capacity; whole seconds count.
+    pub step: Duration,
+    /// How long the overload lasts; whole seconds count.
+    pub overload: Duration,
+    /// For how long the fleet is watched afterwards; whole seconds count.
+    pub after: Duration,
+    /// Calls under way at most.
+    pub in_flight_max: usize,
+    /// After how long a call is given up.
+    pub patience: Duration,
+}
+
+impl Options {
+    fn plan(&self, rate: u32, length: Duration) -> Plan {
+        let Self { mix, in_flight_max, patience, .. } = *self;
+        Plan { rate, length, mix, in_flight_max, patience }
+    }
+}
+
+/// Finds the capacity, goes beyond it, and watches what becomes of it. Fails where the rate that is
+/// said to be borne is not, or none is.
+pub async fn measure(
+    customers: &[Customer],
+    options: &Options,
+    progress: &Progress,
+) -> Result<Measured> {
+    let steps = find_capacity(customers, options, progress).await?;
+    let capacity = *highest_borne(&steps)?;
+    let rate = capacity.rate.saturating_mul(options.times);
+    let after_rate = (capacity.rate.saturating_mul(AFTER_PERCENT) / 100).max(1);
+    let announced = format!("Offering {rate} calls a second, then {after_rate}");
+    let shown = progress.step(&announced);
+    let overload = load::run(options.plan(rate, options.overload), customers, pending());
+    let after = async {
+        // Not when the last call of the overload has ended: that would be a rest.
+        sleep(options.overload).await;
+        load::run(options.plan(after_rate, options.after), customers, pending()).await
+    };
+    let (overload, after) = tokio::try_join!(Box::pin(overload), Box::pin(after))?;
+    shown.done("");
+    let seconds = measured::whole_seconds(options.after);
+    Ok(Measured {
+        capacity,
+        overload: Step::of(rate, options.overload, &overload),
+        after: Step::of(after_rate, options.after, &after),
+        recovered_after_s: measured::recovered_after(after.timeline.seconds(), seconds),
+        seconds_after: after.timeline.seconds().iter().copied().take(seconds).collect(),
+        steps,
+    })
+}
+
+/// Tries rates until the highest one that is borne is known; only the one that is said to be, if any.
+async fn find_capacity(
+    customers: &[Customer],
+    options: &Options,
+    progress: &Progress,
+) -> Result<Vec<Step>> {
+    let mut search = Search::from(FIRST);
+    let mut steps = Vec::new();
+    while let Some(rate) = options.capacity.or_else(|| search.next()) {
+        let announced = format!("Offering {rate} calls a second");
+        let shown = progress.step(&announced);
+        let plan = options.plan(rate, options.step);
+        let report = Box::pin(load::run(plan, customers, pending())).await?;
+        let step = Step::of(rate, options.step, &report);
+        shown.done(&step.summary());
+        if let Some(advice) = report.advice().filter(|advice| advice.contains("RATE_LIMITED")) {
+            progress.tell(advice);
+        }
+        search.learn(rate, step.is_borne());
+        steps.push(step);
+        sleep(PAUSE).await;
+        if options.capacity.is_some() {
+            break;
+        }
+    }
+    Ok(steps)
+}
+
+fn highest_borne(steps: &[Step]) -> Result<&Step> {
+    let borne = steps.iter().filter(|step| step.is_borne()).max_by_key(|step| step.rate);
+    let least = steps.iter().map(|step| step.rate).min().unwrap_or_default();
+    let capacity = borne.with_context(|| format!("not even {least} calls a second are borne"))?;
+    ensure!(capacity.goodput() > 0.0, "nothing came in time that could be counted");
+    Ok(capacity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(rate: u32, failed_share: f64) -> Step {
+        Step { rate, reads: 1.0, failed_share, ..Step::default() }
+    }
+
+    #[test]
+    fn the_capacity_is_the_highest_rate_that_is_borne() {
+        let steps = [step(50, 0.0), step(100, 0.2), step(75, 0.001), step(88, 0.02)];
+        assert_eq!(highest_borne(&steps).unwrap().rate, 75);
+    }
+
+    #[test]
+    fn a_fleet_that_bears_nothing_has_no_capacity() {
+        let refused = highest_borne(&[step(50, 1.0), step(25, 0.5)]).unwrap_err();
+        assert_eq!(refused.to_string(), "not even 25 calls a second are borne");
+        let silent = Step { reads: 0.0, ..step(1, 0.0) };
+        assert!(highest_borne(&[silent]).unwrap_err().to_string().contains("in time"));
+    }
+}

@@ -1,0 +1,171 @@
+//! The report of a measurement: for people and for programs.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::measured::{Bounds, Measured, Step};
+use crate::load::{Class, Mix};
+use crate::ui;
+
+/// A generator that is later than this is what was measured, in milliseconds.
+const LATE_MS: u64 = 1_000;
+
+/// What was measured, where, and whether it is within its bounds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The gateway that was asked.
+    pub gateway: String,
+    /// Processors of the machine that asked, which is the fleet's own unless another one was named.
+    pub processors: usize,
+    /// What was asked.
+    pub mix: Mix,
+    /// The figures.
+    pub measured: Measured,
+    /// What is allowed.
+    pub bounds: Bounds,
+    /// What is not within it, in words.
+    pub missed: Vec<String>,
+}
+
+impl Report {
+    /// Writes `report.md` and `report.json` into a folder, which is made if it is missing.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let verdict = if self.missed.is_empty() { "within the bounds" } else { "bounds MISSED" };
+        let page = format!(
+            "# Overload: {verdict}\n\n{}, {}, {} processors\n\n```\n{self}```\n",
+            self.at.format("%Y-%m-%d %H:%M UTC"),
+            self.gateway,
+            self.processors
+        );
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(folder.join("report.md"), page))
+            .with_context(|| format!("{} cannot be written", folder.display()))?;
+        Ok(fs::write(folder.join("report.json"), serde_json::to_vec_pretty(self)?)?)
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let Measured { capacity, overload, after, .. } = &self.measured;
+        let head = ["", "offered", "changes", "reads", "failed", "not started"].map(str::to_owned);
+        vec![
+            head.to_vec(),
+            row("capacity", capacity),
+            row("overload", overload),
+            row("afterwards", after),
+        ]
+    }
+}
+
+fn row(name: &str, step: &Step) -> Vec<String> {
+    vec![
+        name.to_owned(),
+        format!("{}/s", step.rate),
+        format!("{:.1}/s", step.changes),
+        format!("{:.1}/s", step.reads),
+        format!("{:.2} %", step.failed_share * 100.0),
+        step.not_started.to_string(),
+    ]
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { measured, bounds, .. } = self;
+        let urgent = match measured.urgent() {
+            Class::Change => "changes",
+            Class::Read => "reads",
+        };
+        write!(f, "{}", ui::table(&self.rows()))?;
+        writeln!(
+            f,
+            "  goodput left under overload: {:.1} % of {urgent} (bound {} %), {:.1} % of all",
+            measured.kept_percent(),
+            bounds.goodput_percent,
+            measured.kept_of_all_percent()
+        )?;
+        let again = match measured.recovered_after_s {
+            Some(seconds) => format!("after {seconds} s"),
+            None => "never".to_owned(),
+        };
+        writeln!(f, "  well again: {again} (bound {} s)", bounds.recovery_s)?;
+        let late = measured.overload.latest_start_ms;
+        if late > LATE_MS {
+            writeln!(
+                f,
+                "  Calls were started up to {late} ms late: the generator had no time. Let it run on \
+                 another machine (--url)."
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn report() -> Report {
+        let capacity = Step { rate: 100, changes: 25.0, reads: 74.5, ..Step::default() };
+        let overload = Step {
+            rate: 500,
+            changes: 30.0,
+            reads: 2.0,
+            failed_share: 0.936,
+            not_started: 7,
+            latest_start_ms: 1_500,
+        };
+        let measured = Measured {
+            steps: vec![capacity],
+            capacity,
+            overload,
+            after: Step { rate: 60, ..Step::default() },
+            recovered_after_s: Some(4),
+            seconds_after: Vec::new(),
+        };
+        let bounds = Bounds { goodput_percent: 80.0, recovery_s: 3 };
+        Report {
+            at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+            gateway: "http://127.0.0.1:8080".to_owned(),
+            processors: 2,
+            mix: Mix::Shop,
+            missed: measured.missed(bounds),
+            measured,
+            bounds,
+        }
+    }
+
+    #[test]
+    fn people_read_what_was_left_and_how_long_it_took() {
+        let text = report().to_string();
+        for part in [
+            "overload    500/s    30.0/s   2.0/s   93.60 %  7",
+            "goodput left under overload: 120.0 % of changes (bound 80 %), 32.2 % of all",
+            "well again: after 4 s (bound 3 s)",
+            "started up to 1500 ms late",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn programs_read_the_same_in_a_file() {
+        let folder =
+            std::env::temp_dir().join(format!("ehub-overload-{:016x}", rand::random::<u64>()));
+        report().write(&folder.join("inner")).unwrap();
+        let page = fs::read_to_string(folder.join("inner/report.md")).unwrap();
+        assert!(page.starts_with("# Overload: bounds MISSED\n\n2023-11-14 22:13 UTC"), "{page}");
+        let text = fs::read_to_string(folder.join("inner/report.json")).unwrap();
+        let json: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["mix"], "shop");
+        assert_eq!(json["measured"]["overload"]["rate"], 500);
+        assert_eq!(json["missed"][0], "the fleet was well again after 4 s, not within 3 s");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
