@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use chassis::audit::AuditLog;
 use chassis::auth::Verifier;
 use chassis::clock::Clock;
+use chassis::config::FormerKey;
 use chassis::db::Pool;
 use chassis::doorbell::Doorbell;
 use chassis::grpc::{Channel, GrpcApp};
@@ -17,13 +18,13 @@ use proto::auth::v1::auth_service_server::AuthServiceServer;
 
 use crate::api::{AuthApi, CALLERS};
 use crate::client::GrpcCredentialChecker;
-use crate::config::Config;
+use crate::config::{Config, FORMER};
 use crate::repository::{
     KeyRepository, MIGRATOR, MySqlDeviceRepository, MySqlKeyRepository, MySqlRevocationRepository,
     MySqlSessionRepository,
 };
 use crate::service::{AccountFollower, AuthService, LoginThrottle};
-use crate::token::{AccessTokens, KeyError, KeyRing, KeyRingSource, key_sealer};
+use crate::token::{AccessTokens, KeyError, KeyRing, KeyRingSource, KeySealer};
 
 /// What needs no token: whoever calls these has none yet or one that is over, or is a service that asks
 /// in nobody's name. Logging out verifies its token itself, because it may be over.
@@ -42,6 +43,7 @@ impl Service for App {
     const NAME: &'static str = "auth-service";
     const ENV_PREFIX: &'static str = "EH_AUTH";
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
+    const FORMER_KEYS: &'static [FormerKey] = &[FORMER];
     const METRICS: &'static str = include_str!("../metrics.toml");
     type Config = Config;
 
@@ -109,8 +111,8 @@ pub struct Surroundings {
 /// Connects the use cases; makes the first signing key when there is none.
 pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Result<AuthService> {
     let Surroundings { pool, outbox, bell, key_bell, user_service, redis, clock } = surroundings;
-    let sealer = key_sealer(&config.keys.sealing_key)
-        .map_err(|_| anyhow!("no key can be derived from `keys.sealing_key`"))?;
+    let sealer = KeySealer::new(&config.keys.sealing_keys)
+        .context("no key can be derived from one of `keys.sealing_keys`")?;
     let sealer = Arc::new(sealer);
     let audit = AuditLog::new(&config.audit, App::NAME, Arc::clone(&clock));
     let stored: Arc<dyn KeyRepository> =
@@ -124,7 +126,7 @@ pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Re
     let lifetime_s = config.sessions.access_token_s;
     let sessions = MySqlSessionRepository::new(pool.clone(), outbox, bell.clone(), audit);
     Ok(AuthService {
-        throttle: Arc::new(throttle(&pool, redis, config)),
+        throttle: Arc::new(throttle(&pool, redis, config)?),
         sessions: Arc::new(sessions),
         revocations: Arc::new(MySqlRevocationRepository::new(pool)),
         accounts: Arc::new(GrpcCredentialChecker::new(user_service)),
@@ -141,12 +143,13 @@ pub async fn assemble(surroundings: Surroundings, config: &Config) -> anyhow::Re
 }
 
 /// Counts wrong passwords in Redis, or in this process while there is none.
-fn throttle(pool: &Pool, redis: Option<Redis>, config: &Config) -> LoginThrottle {
+fn throttle(pool: &Pool, redis: Option<Redis>, config: &Config) -> anyhow::Result<LoginThrottle> {
     let store = redis.map(|redis| Arc::new(RedisAttempts::new(redis)) as Arc<dyn AttemptStore>);
     let settings = &config.throttle;
     let throttle = Throttle::new(store, settings.key_capacity, settings.redis_pause());
     let devices = Arc::new(MySqlDeviceRepository::new(pool.clone()));
-    LoginThrottle::new(throttle, devices, settings.patience(), &config.keys.sealing_key)
+    LoginThrottle::new(throttle, devices, settings.patience(), &config.keys.sealing_keys)
+        .ok_or_else(|| anyhow!("`keys.sealing_keys` names no key"))
 }
 
 /// The rpcs over the use cases; `verifier` checks the tokens that come with them.

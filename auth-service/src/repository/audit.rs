@@ -1,5 +1,5 @@
 //! What the audit log says of sessions and signing keys: one row per end of a session, one per key
-//! that is published, begins to sign, or takes the place of all others.
+//! that is published, begins to sign, takes the place of all others, or is sealed anew.
 //!
 //! That a session began or was refreshed changes nobody's identity, and is told by the session itself.
 
@@ -55,6 +55,11 @@ pub(super) fn of_promotion(kid: &str) -> Entry {
     by_order(Entry::new("key.signs", "key", kid))
         .before(&[("state", "PENDING".into())])
         .after(&[("state", "SIGNING".into())])
+}
+
+/// The entry of a key whose private part is stored sealed under another key, and is the same.
+pub(super) fn of_resealing(kid: &str) -> Entry {
+    Entry::new("key.resealed", "key", kid)
 }
 
 /// By order of an administrator, or by schedule.

@@ -121,6 +121,10 @@ pub trait KeyRepository: Send + Sync {
     /// stored at the same moment, nothing happens and it is [`SessionError::KeysChanged`].
     async fn replace_all(&self, key: &StoredKey, now: DateTime<Utc>) -> Result<(), SessionError>;
 
+    /// Stores the private part of `key` as `sealed`, if it is still stored as `key` says. Returns
+    /// whether it was: another one may have done so, or destroyed it.
+    async fn reseal(&self, key: &StoredKey, sealed: &[u8]) -> Result<bool, SessionError>;
+
     /// Deletes the keys that have not been published since `before`. Returns how many.
     async fn forget(&self, before: DateTime<Utc>) -> Result<u64, SessionError>;
 }

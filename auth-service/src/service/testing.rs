@@ -18,7 +18,7 @@ use crate::model::{
 use crate::repository::{
     Fault, MemoryDeviceRepository, MemoryKeyRepository, MemorySessionRepository, SessionRepository,
 };
-use crate::token::{AccessTokens, KeyRing, KeyRingSource, RotationPlan, key_sealer};
+use crate::token::{AccessTokens, KeyRing, KeyRingSource, KeySealer, RotationPlan};
 
 /// The password of the account that [`Fixture::logged_in`] makes.
 pub(super) const PASSWORD: &str = "correct horse battery";
@@ -40,7 +40,7 @@ pub(super) struct Fixture {
 impl Fixture {
     pub(super) async fn new() -> Self {
         let [clock, storage_clock] = [(); 2].map(|()| Arc::new(FixedClock::default()));
-        let sealer = Arc::new(key_sealer(&Secret::new("the one key")).unwrap());
+        let sealer = Arc::new(KeySealer::new(&[Secret::new("the one key")]).unwrap());
         let keys = Arc::new(MemoryKeyRepository::default());
         let ring = Arc::new(KeyRing::open(keys, sealer, clock.clone()).await.unwrap());
         let config = TokenConfig::default();
@@ -138,6 +138,14 @@ pub(super) fn from(email: &str, password: &str, address: &str) -> LogIn {
 
 /// Counts in memory, with the shipped numbers of free attempts.
 fn throttle() -> LoginThrottle {
+    throttle_over(Arc::new(MemoryDeviceRepository::default()), &["the one key"])
+}
+
+/// The same over these devices, with keys of which the first one names them.
+pub(super) fn throttle_over(
+    devices: Arc<MemoryDeviceRepository>,
+    secrets: &[&str],
+) -> LoginThrottle {
     let rule = |free| Rule {
         free,
         pause: Duration::from_secs(1),
@@ -152,7 +160,7 @@ fn throttle() -> LoginThrottle {
         devices_max: DEVICES_MAX,
         device_life: TimeDelta::days(90),
     };
-    let devices = Arc::new(MemoryDeviceRepository::default());
     let throttle = Throttle::new(None, 10_000, Duration::from_secs(1));
-    LoginThrottle::new(throttle, devices, patience, &Secret::new("the one key"))
+    let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new(*secret)).collect();
+    LoginThrottle::new(throttle, devices, patience, &secrets).unwrap()
 }

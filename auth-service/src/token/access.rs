@@ -67,14 +67,14 @@ mod tests {
     use chassis::testing::clock::FixedClock;
     use chrono::TimeDelta;
 
-    use super::super::{KeyRingSource, key_sealer};
+    use super::super::{KeyRingSource, KeySealer};
     use super::*;
     use crate::repository::MemoryKeyRepository;
 
     #[tokio::test]
     async fn everyone_with_the_published_keys_believes_a_token_until_it_ends() {
         let clock = Arc::new(FixedClock::default());
-        let sealer = Arc::new(key_sealer(&Secret::new("the one key")).unwrap());
+        let sealer = Arc::new(KeySealer::new(&[Secret::new("the one key")]).unwrap());
         let repository = Arc::new(MemoryKeyRepository::default());
         let ring = Arc::new(KeyRing::open(repository, sealer, clock.clone()).await.unwrap());
         let config = TokenConfig::default();

@@ -13,4 +13,4 @@ pub use jwks::KeyRingSource;
 pub use keyring::{KeyError, KeyRing};
 pub use refresh::RefreshSecret;
 pub use rotation::RotationPlan;
-pub use sealing::key_sealer;
+pub use sealing::KeySealer;

@@ -1,7 +1,7 @@
 //! Signing keys: published, sealed, kept.
 
 use auth_service::config::Config;
-use auth_service::token::key_sealer;
+use auth_service::token::KeySealer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::auth::AuthError;
@@ -46,7 +46,8 @@ async fn the_table_holds_no_private_key_that_opens_without_the_sealing_key() {
             .fetch_one(&harness.pool)
             .await
             .unwrap();
-    let opened = key_sealer(&harness.config.keys.sealing_key).unwrap().open(&kid, &sealed).unwrap();
+    let own = KeySealer::new(&harness.config.keys.sealing_keys).unwrap();
+    let opened = own.open(&kid, &sealed).unwrap();
     assert!(contains(&opened, &ED25519), "this is how a plain key would look");
     let seed = opened.windows(32).find(|window| {
         let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_and_public_key(window, &public);
@@ -56,9 +57,10 @@ async fn the_table_holds_no_private_key_that_opens_without_the_sealing_key() {
     for secret in [&ED25519[..], seed, &seed[..8], &public[..8]] {
         assert!(!contains(&sealed, secret));
     }
-    let other = key_sealer(&Secret::new("another sealing key of 32 bytes or more")).unwrap();
+    let other = Secret::new("another sealing key of 32 bytes or more");
+    let other = KeySealer::new(&[other]).unwrap();
     assert!(other.open(&kid, &sealed).is_err());
-    assert!(key_sealer(&harness.config.keys.sealing_key).unwrap().open("other", &sealed).is_err());
+    assert!(own.open("other", &sealed).is_err());
     harness.finish().await;
 }
 
@@ -103,13 +105,46 @@ async fn another_sealing_key_prevents_the_start_and_harms_nothing() {
     let harness = Harness::start().await;
     let secret = "another-sealing-key-0123456789abcdef";
     let mut config: Config = harness.config.clone();
-    config.keys.sealing_key = Secret::new(secret);
+    config.keys.sealing_keys = vec![Secret::new(secret)];
     let refusal = format!("{:#}", harness.try_replica(&config).await.err().unwrap());
     let [kid] = &key_ids(&harness.instance).await[..] else { panic!("one key") };
-    assert!(refusal.contains(kid) && refusal.contains("keys.sealing_key"), "{refusal}");
+    assert!(refusal.contains(kid) && refusal.contains("keys.sealing_keys"), "{refusal}");
     assert!(!refusal.contains(secret));
     let restarted = harness.replica().await;
     restarted.caller(&harness.login().await).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn the_sealing_key_is_replaced_while_replicas_run() {
+    let harness = Harness::start().await;
+    let before = harness.login().await;
+    let (old, new) = (harness.config.keys.sealing_keys[0].clone(), Secret::new("n".repeat(32)));
+    let with = |keys: Vec<Secret>| {
+        let (harness, mut config): (&Harness, Config) = (&harness, harness.config.clone());
+        config.keys.sealing_keys = keys;
+        async move { harness.try_replica(&config).await }
+    };
+    let sealed = async || -> Vec<u8> {
+        let only = sqlx::query_scalar("SELECT sealed_key FROM signing_keys");
+        only.fetch_one(&harness.pool).await.unwrap()
+    };
+    let first = sealed().await;
+    let ready = with(vec![old.clone(), new.clone()]).await.unwrap();
+    assert_eq!(sealed().await, first, "what the first key has sealed stays");
+    let starts = [(); 4].map(|()| with(vec![new.clone(), old.clone()]));
+    let replaced: Vec<_> = join_all(starts).await.into_iter().map(Result::unwrap).collect();
+    assert_ne!(sealed().await, first);
+    let rows = "SELECT COUNT(*) FROM audit_log WHERE action = 'key.resealed' AND seq = 2";
+    assert_eq!(harness.count(rows).await, 1);
+    let last = with(vec![new]).await.unwrap();
+    assert!(with(vec![old]).await.is_err(), "the old key is worthless");
+    for instance in replaced.iter().chain([&ready, &last]) {
+        instance.caller(&before).await;
+        let pair = instance.login(crate::harness::EMAIL, crate::harness::PASSWORD).await.unwrap();
+        harness.instance.caller(&pair).await;
+    }
     harness.finish().await;
 }
 

@@ -121,19 +121,20 @@ async fn a_process_with_another_sealing_key_says_so_and_ends() {
     first.serving().await;
     first.stop().await;
     let secret = "another-sealing-key-0123456789abcdef";
-    let (status, said) = world.start(&[("KEYS__SEALING_KEY", secret)]).refused().await;
+    let (status, said) = world.start(&[("KEYS__SEALING_KEYS", secret)]).refused().await;
     assert_eq!(status.code(), Some(1));
-    assert!(said.contains("keys.sealing_key") && !said.contains(secret), "{said}");
+    assert!(said.contains("keys.sealing_keys") && !said.contains(secret), "{said}");
     world.finish().await;
 }
 
 #[tokio::test]
-async fn a_short_sealing_key_is_a_bad_configuration() {
-    let settings =
-        [("DATABASE__URL", "mysql://nobody@127.0.0.1:9/none"), ("KEYS__SEALING_KEY", "too short")];
-    let (status, said) = PROGRAM.start(&settings).refused().await;
-    assert_eq!(status.code(), Some(64));
-    assert!(said.contains("keys.sealing_key") && !said.contains("too short"), "{said}");
+async fn a_short_sealing_key_is_a_bad_configuration_under_either_name() {
+    for name in ["KEYS__SEALING_KEYS", "KEYS__SEALING_KEY"] {
+        let settings = [("DATABASE__URL", "mysql://nobody@127.0.0.1:9/none"), (name, "too short")];
+        let (status, said) = PROGRAM.start(&settings).refused().await;
+        assert_eq!(status.code(), Some(64));
+        assert!(said.contains("keys.sealing_keys") && !said.contains("too short"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
+use super::Secret;
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
@@ -28,6 +30,11 @@ impl OneOrMany {
 /// Reads a list of texts, for `#[serde(deserialize_with = "chassis::config::list::texts")]`.
 pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     OneOrMany::deserialize(deserializer).map(OneOrMany::into_list)
+}
+
+/// Reads a list of secrets as [`texts`] does: in the environment none of them has a comma.
+pub fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
+    Ok(texts(deserializer)?.into_iter().map(Secret::new).collect())
 }
 
 /// Reads a map of such lists.

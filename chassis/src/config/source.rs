@@ -7,6 +7,7 @@ use ::config::{Config, ConfigError as LibraryError, File, FileFormat, Map, Value
 use serde::de::DeserializeOwned;
 
 use super::explain::{Explained, explain};
+use super::former::FormerKey;
 use super::strength::{find_weak, is_secret};
 use super::tree::{merge, origin_of, set};
 use super::{ConfigError, Profile};
@@ -20,6 +21,8 @@ pub struct Sources {
     pub prefix: String,
     /// The compiled-in TOML text.
     pub defaults: String,
+    /// Names that keys had, under which they may still be set.
+    pub former: &'static [FormerKey],
     /// Where the process runs.
     pub profile: Profile,
     /// Folder of the profiles' files.
@@ -40,15 +43,25 @@ impl Sources {
         Ok(Self {
             prefix: prefix.to_owned(),
             defaults: defaults.to_owned(),
+            former: &[],
             profile,
             folder: environment.get("EH_CONFIG_DIR").map(PathBuf::from),
             environment,
         })
     }
 
+    /// Takes keys under these former names too.
+    #[must_use]
+    pub fn with_former(self, former: &'static [FormerKey]) -> Self {
+        Self { former, ..self }
+    }
+
     /// Puts the layers together and reads the result.
     pub fn load<C: DeserializeOwned>(&self) -> Result<C, ConfigError> {
-        let (defaults, merged) = self.layers()?;
+        let (defaults, mut merged) = self.layers()?;
+        for key in self.former {
+            key.apply(&mut merged, DEFAULTS)?;
+        }
         if self.profile == Profile::Production {
             self.refuse_published_secrets(&defaults, &merged, "")?;
             if let Some((key, message)) = find_weak(&merged, "", "") {
@@ -317,6 +330,7 @@ mod tests {
         Sources {
             prefix: "EH_ORDER".to_owned(),
             defaults: TOML.to_owned(),
+            former: &[],
             profile: Profile::Development,
             folder: None,
             environment: pairs.collect(),

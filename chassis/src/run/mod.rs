@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{BaseConfig, ConfigError, Profile, RuntimeConfig, Sources};
+use crate::config::{BaseConfig, ConfigError, FormerKey, Profile, RuntimeConfig, Sources};
 use crate::error::Chain;
 use crate::grpc::GrpcApp;
 use crate::http::HttpApp;
@@ -46,6 +46,8 @@ pub trait Service: Send + Sync + 'static {
     const ENV_PREFIX: &'static str;
     /// Its `config/default.toml`.
     const DEFAULTS: &'static str;
+    /// Names that keys of its configuration had, under which they may still be set.
+    const FORMER_KEYS: &'static [FormerKey] = &[];
     /// Its `metrics.toml`: what it exports beyond what every service does.
     const METRICS: &'static str = "";
     /// Whether its public port is for clients outside, who have no certificate of the fleet.
@@ -131,14 +133,19 @@ fn refuse(name: &str, message: &str) -> ExitCode {
 }
 
 fn explain<S: Service>() -> anyhow::Result<()> {
-    let explained = Sources::from_process(S::ENV_PREFIX, S::DEFAULTS)?.explained()?;
+    let explained = sources::<S>()?.explained()?;
     let text = serde_json::to_string_pretty(&explained)?;
     writeln!(io::stdout(), "{text}")?;
     Ok(())
 }
 
-fn configure<S: Service>() -> Result<(S::Config, Profile), ConfigError> {
+fn sources<S: Service>() -> Result<Sources, ConfigError> {
     let sources = Sources::from_process(S::ENV_PREFIX, S::DEFAULTS)?;
+    Ok(sources.with_former(S::FORMER_KEYS))
+}
+
+fn configure<S: Service>() -> Result<(S::Config, Profile), ConfigError> {
+    let sources = sources::<S>()?;
     let config: S::Config = sources.load()?;
     if config.runtime().worker_threads == 0 {
         return Err(ConfigError::value("runtime.worker_threads", "must be at least 1"));

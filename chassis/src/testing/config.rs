@@ -83,6 +83,7 @@ fn sources<'s, S: Service>(settings: impl IntoIterator<Item = (&'s str, &'s str)
     Sources {
         prefix: S::ENV_PREFIX.to_owned(),
         defaults: S::DEFAULTS.to_owned(),
+        former: S::FORMER_KEYS,
         profile: Profile::Development,
         folder: None,
         environment: settings.into_iter().map(variable).collect(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chassis::config::{ConfigError, Profile, Secret, list, require_strong};
 use chrono::TimeDelta;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::client::smtp::{Account, Security, Sender, Server};
 use crate::model::is_safe_address;
@@ -24,7 +24,7 @@ pub struct MailConfig {
     /// Who takes them.
     pub mode: MailMode,
     /// Keys under which addresses and tokens may be sealed.
-    #[serde(deserialize_with = "secrets")]
+    #[serde(deserialize_with = "list::secrets")]
     pub sealing_keys: Vec<Secret>,
     /// The name of the sender.
     pub from_name: String,
@@ -224,10 +224,6 @@ impl SmtpConfig {
         }
         Ok(())
     }
-}
-
-fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
-    Ok(list::texts(deserializer)?.into_iter().map(Secret::new).collect())
 }
 
 #[cfg(test)]

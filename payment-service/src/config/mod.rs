@@ -14,7 +14,7 @@ use chassis::config::{
     TlsConfig, TokenConfig, UpstreamConfig, require_strong,
 };
 use chrono::TimeDelta;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::model::CallbackKeys;
 use crate::repository::Pauses;
@@ -63,7 +63,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct CallbackConfig {
     /// Keys of signatures, the current one first.
-    #[serde(deserialize_with = "secrets")]
+    #[serde(deserialize_with = "chassis::config::list::secrets")]
     pub keys: Vec<Secret>,
     /// Largest age, and largest lead, of a signature.
     pub tolerance_s: u64,
@@ -183,11 +183,6 @@ impl BaseConfig for Config {
         }
         Ok(())
     }
-}
-
-fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
-    let texts = chassis::config::list::texts(deserializer)?;
-    Ok(texts.into_iter().map(Secret::new).collect())
 }
 
 #[cfg(test)]

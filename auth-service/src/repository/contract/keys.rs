@@ -30,7 +30,8 @@ pub(super) async fn key_suite(keys: Arc<dyn KeyRepository>) {
     let winner = won.iter().position(|won| *won).unwrap();
     let signing = many[winner].clone();
     assert_eq!(keys.list().await.unwrap(), std::slice::from_ref(&signing));
-    rotation_suite(&*keys, &signing.kid).await;
+    let signing = what_is_sealed_anew_is_what_was_read(&*keys, &signing).await;
+    rotation_suite(&*keys, &signing).await;
     of_orders_given_at_once_one_key_is_left(&*keys).await;
 }
 
@@ -54,7 +55,25 @@ async fn of_orders_given_at_once_one_key_is_left(keys: &dyn KeyRepository) {
     assert!(matches!(&left[..], [key] if key.state() == KeyState::Signing), "{left:?}");
 }
 
-async fn rotation_suite(keys: &dyn KeyRepository, first: &str) {
+/// Of those who seal a key anew at once, each after a look at it, one stores it.
+async fn what_is_sealed_anew_is_what_was_read(
+    keys: &dyn KeyRepository,
+    read: &StoredKey,
+) -> StoredKey {
+    let sealed: Vec<_> = (0..5).map(|n| vec![9, 9, n]).collect();
+    let outcomes = join_all(sealed.iter().map(|sealed| keys.reseal(read, sealed))).await;
+    let stored: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
+    assert_eq!(stored.iter().filter(|stored| **stored).count(), 1);
+    let sealed_key = sealed[stored.iter().position(|stored| *stored).unwrap()].clone();
+    let resealed = StoredKey { sealed_key, ..read.clone() };
+    assert_eq!(keys.list().await.unwrap(), std::slice::from_ref(&resealed));
+    let none = StoredKey { kid: "none".to_owned(), ..resealed.clone() };
+    assert!(!keys.reseal(&none, b"x").await.unwrap());
+    resealed
+}
+
+async fn rotation_suite(keys: &dyn KeyRepository, before: &StoredKey) {
+    let first = before.kid.as_str();
     let later = now() + TimeDelta::minutes(1);
     let pending = |kid: &str| StoredKey {
         signs: false,
@@ -81,6 +100,7 @@ async fn rotation_suite(keys: &dyn KeyRepository, first: &str) {
     assert_eq!(states().await, expected);
     let retired = keys.list().await.unwrap().remove(0);
     assert_eq!((retired.published_until, retired.sealed_key), (Some(later), Vec::new()));
+    assert!(!keys.reseal(before, b"late").await.unwrap(), "what was destroyed stays so");
     assert!(keys.insert_pending(&pending("waits")).await.unwrap(), "the next one may come");
     let last = StoredKey { created_at: later + TimeDelta::minutes(1), ..key("only") };
     keys.replace_all(&last, later).await.unwrap();

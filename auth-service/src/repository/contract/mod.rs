@@ -29,8 +29,14 @@ fn now() -> DateTime<Utc> {
 /// What the suites do, as the audit log tells it: one row each, whatever was tried in vain.
 const ENDS: [(&str, i64); 2] = [("session.ended", 32), ("session.reuse_detected", 1)];
 /// What becomes of keys, before several are withdrawn at once.
-const KEYS: [&str; 5] =
-    ["key.signs", "key.published", "key.signs", "key.published", "key.replaced_all"];
+const KEYS: [&str; 6] = [
+    "key.signs",
+    "key.resealed",
+    "key.published",
+    "key.signs",
+    "key.published",
+    "key.replaced_all",
+];
 
 fn counted(actions: Vec<&'static str>) -> BTreeMap<String, i64> {
     let mut counts = BTreeMap::new();

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{KeyState, SessionError, StoredKey};
 use crate::repository::KeyRepository;
-use crate::repository::audit::{KeyDeed, of_new_key, of_promotion};
+use crate::repository::audit::{KeyDeed, of_new_key, of_promotion, of_resealing};
 
 /// Keeps signing keys in memory.
 #[derive(Debug, Default)]
@@ -83,6 +83,16 @@ impl KeyRepository for MemoryKeyRepository {
         keys.push(key.clone());
         self.tell(of_new_key(key, KeyDeed::ReplacedAll));
         Ok(())
+    }
+
+    async fn reseal(&self, key: &StoredKey, sealed: &[u8]) -> Result<bool, SessionError> {
+        let mut keys = self.lock();
+        let mut stored = keys.iter_mut();
+        let found = stored.find(|it| it.kid == key.kid && it.sealed_key == key.sealed_key);
+        let Some(found) = found else { return Ok(false) };
+        found.sealed_key = sealed.to_vec();
+        self.tell(of_resealing(&key.kid));
+        Ok(true)
     }
 
     async fn forget(&self, before: DateTime<Utc>) -> Result<u64, SessionError> {

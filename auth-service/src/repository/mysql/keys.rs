@@ -9,7 +9,7 @@ use tracing::instrument;
 
 use crate::model::{SessionError, StoredKey};
 use crate::repository::KeyRepository;
-use crate::repository::audit::{KeyDeed, of_new_key, of_promotion};
+use crate::repository::audit::{KeyDeed, of_new_key, of_promotion, of_resealing};
 
 /// Keeps signing keys in the schema of this service.
 #[derive(Clone, Debug)]
@@ -110,6 +110,28 @@ impl KeyRepository for MySqlKeyRepository {
                 insert_signing(tx, key).await?;
                 self.audit.append(tx, &of_new_key(key, KeyDeed::ReplacedAll)).await?;
                 Ok::<_, SessionError>(())
+            })
+        })
+        .await
+    }
+
+    #[instrument(name = "db.key.reseal", skip_all, fields(key.id = key.kid))]
+    async fn reseal(&self, key: &StoredKey, sealed: &[u8]) -> Result<bool, SessionError> {
+        db::transaction(&self.pool, |tx| {
+            Box::pin(async move {
+                let stored = sqlx::query(
+                    "UPDATE signing_keys SET sealed_key = ? WHERE kid = ? AND sealed_key = ?",
+                )
+                .bind(sealed)
+                .bind(&key.kid)
+                .bind(&key.sealed_key)
+                .execute(&mut **tx)
+                .await?;
+                if stored.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                self.audit.append(tx, &of_resealing(&key.kid)).await?;
+                Ok::<_, SessionError>(true)
             })
         })
         .await

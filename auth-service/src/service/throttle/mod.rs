@@ -53,7 +53,10 @@ pub struct LoginThrottle {
     throttle: Throttle,
     devices: Arc<dyn DeviceRepository>,
     patience: Patience,
+    /// Names accounts, addresses and devices.
     key: hmac::Key,
+    /// Those by which known devices may be named too, while the key is replaced.
+    others: Vec<hmac::Key>,
 }
 
 /// A login that may go on, counted as a wrong one until it proves right.
@@ -91,15 +94,19 @@ impl Scope {
 
 impl LoginThrottle {
     /// Counts by `throttle`, and knows `devices`. Accounts, addresses and devices are known by
-    /// digests under a key that is made of `secret`.
+    /// digests under a key that is made of the first of `secrets`, and devices that were seen before
+    /// by one of any of them. `None` when there is none.
     pub fn new(
         throttle: Throttle,
         devices: Arc<dyn DeviceRepository>,
         patience: Patience,
-        secret: &Secret,
-    ) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-        Self { throttle, devices, patience, key }
+        secrets: &[Secret],
+    ) -> Option<Self> {
+        let derive =
+            |secret: &Secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+        let (first, rest) = secrets.split_first()?;
+        let (key, others) = (derive(first), rest.iter().map(derive).collect());
+        Some(Self { throttle, devices, patience, key, others })
     }
 
     /// Counts a login as a wrong one, or refuses it as [`SessionError::Throttled`].
@@ -111,14 +118,17 @@ impl LoginThrottle {
         // Cut first: bringing a text into its form takes time, and this one is of any length.
         let given = command.credentials.email.expose().chars();
         let email = comparison_form(&given.take(EMAIL_READ_MAX).collect::<String>());
-        let account = self.tag("account", &[&email]);
-        let device = self.device(account, &command.client);
+        let account = tag(&self.key, "account", &[&email]);
+        let device = device_of(&self.key, &email, &command.client);
         let refused = match self.hold(&self.meters(account, &command.client)).await {
             Ok(held) => return Ok(Attempt { held, device }),
             Err(refused) => refused,
         };
-        let Some(known) = self.known(device, now).await else { return Err(told(refused)) };
-        let own = self.meter(Scope::Device, &known.device, None);
+        let Some(own) = device else { return Err(told(refused)) };
+        if !self.is_known(&email, &command.client, now).await {
+            return Err(told(refused));
+        }
+        let own = self.meter(Scope::Device, &own.device, None);
         let held = self.hold(&[(Scope::Device, own)]).await.map_err(told)?;
         Ok(Attempt { held, device })
     }
@@ -172,7 +182,7 @@ impl LoginThrottle {
     }
 
     fn meters(&self, account: Tag, client: &Client) -> [(Scope, Meter); 3] {
-        let address = self.tag("address", &[&subscriber(&client.address)]);
+        let address = tag(&self.key, "address", &[&subscriber(&client.address)]);
         [
             (Scope::Spraying, self.meter(Scope::Spraying, &address, Some(account.short()))),
             (Scope::Address, self.meter(Scope::Address, &address, None)),
@@ -191,38 +201,44 @@ impl LoginThrottle {
         Meter { key: format!("login:{}:{high:016x}{low:016x}", scope.name()), rule, member }
     }
 
-    /// Without an address there is nothing to know a device by.
-    fn device(&self, account: Tag, client: &Client) -> Option<Device> {
-        let address = subscriber(&client.address);
-        let of_account = URL_SAFE_NO_PAD.encode(account.as_bytes());
-        let device = self.tag("device", &[&of_account, &address, &client.user_agent]);
-        (!address.is_empty()).then_some(Device { account, device })
-    }
-
-    /// Whoever cannot be looked up is not known: a throttled login is refused rather than let
-    /// through.
-    async fn known(&self, device: Option<Device>, now: DateTime<Utc>) -> Option<Device> {
-        let device = device?;
-        let known = self.devices.is_known(device, now - self.patience.device_life).await;
-        let is_known = known.unwrap_or_else(|error| {
-            tracing::warn!(error = %Chain(&error), "known devices not looked up");
-            false
-        });
-        is_known.then_some(device)
-    }
-
-    fn tag(&self, purpose: &str, parts: &[&str]) -> Tag {
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(b"enterprisehub login throttle v1");
-        for part in std::iter::once(purpose).chain(parts.iter().copied()) {
-            // With its length before each part, no two lists of parts are one text.
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part.as_bytes());
+    /// Whether the device was seen before, under whichever key it was named then. Whoever cannot be
+    /// looked up is not known: a throttled login is refused rather than let through.
+    async fn is_known(&self, email: &str, client: &Client, now: DateTime<Utc>) -> bool {
+        let since = now - self.patience.device_life;
+        for key in std::iter::once(&self.key).chain(&self.others) {
+            let Some(device) = device_of(key, email, client) else { return false };
+            match self.devices.is_known(device, since).await {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "known devices not looked up");
+                    return false;
+                }
+            }
         }
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.sign().as_ref());
-        Tag::new(digest)
+        false
     }
+}
+
+/// Without an address there is nothing to know a device by.
+fn device_of(key: &hmac::Key, email: &str, client: &Client) -> Option<Device> {
+    let (account, address) = (tag(key, "account", &[email]), subscriber(&client.address));
+    let of_account = URL_SAFE_NO_PAD.encode(account.as_bytes());
+    let device = tag(key, "device", &[&of_account, &address, &client.user_agent]);
+    (!address.is_empty()).then_some(Device { account, device })
+}
+
+fn tag(key: &hmac::Key, purpose: &str, parts: &[&str]) -> Tag {
+    let mut context = hmac::Context::with_key(key);
+    context.update(b"enterprisehub login throttle v1");
+    for part in std::iter::once(purpose).chain(parts.iter().copied()) {
+        // With its length before each part, no two lists of parts are one text.
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.sign().as_ref());
+    Tag::new(digest)
 }
 
 /// Counts and words a refusal.

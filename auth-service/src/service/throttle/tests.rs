@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::service::testing::{DEVICES_MAX, Fixture, PASSWORD, from};
+use crate::repository::MemoryDeviceRepository;
+use crate::service::testing::{DEVICES_MAX, Fixture, PASSWORD, from, throttle_over};
 
 const ALICE: &str = "alice@example.com";
 
@@ -56,6 +57,30 @@ async fn of_the_devices_of_an_account_the_newest_stay_known() {
     assert_eq!(attempt(&fixture, ALICE, PASSWORD, &device(1)).await, "throttled");
     for n in (0..=DEVICES_MAX).filter(|n| *n != 1) {
         assert_eq!(attempt(&fixture, ALICE, PASSWORD, &device(n)).await, "in", "{n}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_was_seen_under_a_key_that_is_being_replaced_stays_known() {
+    let mut fixture = Fixture::new().await;
+    fixture.accounts.add(ALICE, PASSWORD);
+    let devices = Arc::new(MemoryDeviceRepository::default());
+    let under = |keys: &[&str]| Arc::new(throttle_over(devices.clone(), keys));
+    fixture.service.throttle = under(&["old"]);
+    assert_eq!(attempt(&fixture, ALICE, PASSWORD, "192.0.2.1").await, "in");
+    for (keys, expected) in [
+        (&["old"][..], "in"),
+        (&["new"][..], "throttled"),
+        (&["new", "old"][..], "in"),
+        // The login before has named it anew.
+        (&["new"][..], "in"),
+    ] {
+        fixture.service.throttle = under(keys);
+        for n in 0..5 {
+            attempt(&fixture, ALICE, "wrong", &format!("198.51.100.{n}")).await;
+        }
+        let own = attempt(&fixture, ALICE, PASSWORD, "192.0.2.1").await;
+        assert_eq!(own, expected, "{keys:?}");
     }
 }
 

@@ -10,7 +10,7 @@ use chassis::error::{ServiceError as _, codes};
 use chassis::testing::clock::FixedClock;
 use futures::future::join_all;
 
-use super::super::{AccessTokens, KeyRingSource, Subject, key_sealer};
+use super::super::{AccessTokens, KeyRingSource, KeySealer, Subject};
 use super::*;
 use crate::model::{SessionId, UserId};
 use crate::repository::{KeyRepository, MemoryKeyRepository};
@@ -34,7 +34,7 @@ impl World {
 
     async fn over(keys: Arc<dyn KeyRepository>, count: usize) -> Self {
         let clock = Arc::new(FixedClock::default());
-        let sealer = Arc::new(key_sealer(&Secret::new("the one key")).unwrap());
+        let sealer = Arc::new(KeySealer::new(&[Secret::new("the one key")]).unwrap());
         let mut rings = Vec::new();
         for _ in 0..count {
             let ring = KeyRing::open(keys.clone(), sealer.clone(), clock.clone()).await;
@@ -112,6 +112,10 @@ impl KeyRepository for OddKeys {
             return Err(SessionError::KeysChanged);
         }
         self.inner.replace_all(key, now).await
+    }
+
+    async fn reseal(&self, key: &StoredKey, sealed: &[u8]) -> Result<bool, SessionError> {
+        self.inner.reseal(key, sealed).await
     }
 
     async fn forget(&self, before: DateTime<Utc>) -> Result<u64, SessionError> {

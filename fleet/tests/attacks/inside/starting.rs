@@ -85,7 +85,7 @@ fn secrets() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
         ("user-service", "PAGING__SECRET"),
         ("user-service", "MAIL__SEALING_KEY"),
-        ("auth-service", "KEYS__SEALING_KEY"),
+        ("auth-service", "KEYS__SEALING_KEYS"),
         ("order-service", "PAGING__SECRET"),
         ("payment-service", "CALLBACK__KEYS"),
         ("notify-service", "PAGING__SECRET"),

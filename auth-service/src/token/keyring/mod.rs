@@ -1,8 +1,8 @@
 //! The key ring: the key that signs, and the keys that are published.
 //!
 //! The first instance that starts makes the first key; of several that start at once, the table's
-//! unique key lets one win and the others take its key. How keys come and go afterwards is told in
-//! `rotation`.
+//! unique key lets one win and the others take its key. Whatever is sealed under another key than the
+//! one that seals now is sealed anew at a start. How keys come and go afterwards is told in `rotation`.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
@@ -14,13 +14,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::clock::Clock;
 use chassis::error::{Kind, ServiceError as _};
-use chassis::sealing::Sealer;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::KeySealer;
 use super::jwks::KeySetDocument;
-use crate::model::{SessionError, StoredKey};
+use crate::model::{KeyState, SessionError, StoredKey};
 use crate::repository::KeyRepository;
 
 /// How often a key is tried to be made the one that signs, while others do the same.
@@ -31,8 +31,8 @@ pub(super) const ATTEMPTS: usize = 5;
 pub enum KeyError {
     /// The key was sealed under another sealing key, or was damaged.
     #[error(
-        "signing key {kid} cannot be opened with the configured `keys.sealing_key`: \
-         configure the key that it was sealed under"
+        "signing key {kid} cannot be opened with a key of `keys.sealing_keys`: \
+         the one that it was sealed under has to be among them"
     )]
     Unreadable {
         /// The key's id.
@@ -70,7 +70,7 @@ const UNCHECKED_MAX: Duration = Duration::from_mins(2);
 /// The key that signs access tokens, and access to the published ones.
 pub struct KeyRing {
     pub(super) keys: Arc<dyn KeyRepository>,
-    pub(super) sealer: Arc<Sealer>,
+    pub(super) sealer: Arc<KeySealer>,
     pub(super) clock: Arc<dyn Clock>,
     /// Held from a look at the table until the ring does as it says, and while the table is changed:
     /// a look that another task's change overtakes would put a key back that was withdrawn.
@@ -88,22 +88,25 @@ struct Signing {
 }
 
 impl Signing {
-    fn open(key: &StoredKey, sealer: &Sealer) -> Result<Self, KeyError> {
+    fn open(key: &StoredKey, sealer: &KeySealer) -> Result<Self, KeyError> {
         let opened = Arc::new(open_key(key, sealer)?);
         Ok(Self { kid: key.kid.as_str().into(), key: opened, checked_at: Instant::now() })
     }
 }
 
 impl KeyRing {
-    /// Opens the key ring; makes the first key when there is none.
+    /// Opens the key ring; makes the first key when there is none, and seals those anew that are not
+    /// sealed under the first sealing key.
     pub async fn open(
         keys: Arc<dyn KeyRepository>,
-        sealer: Arc<Sealer>,
+        sealer: Arc<KeySealer>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KeyError> {
         for _ in 0..ATTEMPTS {
-            if let Some(key) = keys.list().await?.into_iter().find(|key| key.signs) {
-                let signing = RwLock::new(Signing::open(&key, &sealer)?);
+            let stored = keys.list().await?;
+            if let Some(key) = stored.iter().find(|key| key.signs) {
+                let signing = RwLock::new(Signing::open(key, &sealer)?);
+                seal_anew(&*keys, &stored, &sealer).await?;
                 let turn = tokio::sync::Mutex::default();
                 return Ok(Self { keys, sealer, clock, turn, signing });
             }
@@ -165,14 +168,34 @@ impl KeyRing {
     }
 }
 
-fn open_key(key: &StoredKey, sealer: &Sealer) -> Result<EncodingKey, KeyError> {
-    let private = sealer
-        .open(&key.kid, &key.sealed_key)
-        .map_err(|_| KeyError::Unreadable { kid: key.kid.clone() })?;
+fn open_key(key: &StoredKey, sealer: &KeySealer) -> Result<EncodingKey, KeyError> {
+    let private = sealer.open(&key.kid, &key.sealed_key).map_err(|_| unreadable(key))?;
     Ok(EncodingKey::from_ed_der(&private))
 }
 
-pub(super) fn make_key(sealer: &Sealer, clock: &dyn Clock) -> Option<StoredKey> {
+fn unreadable(key: &StoredKey) -> KeyError {
+    KeyError::Unreadable { kid: key.kid.clone() }
+}
+
+/// Seals under the first key what signs or is about to. A key that waits and that nobody can open is
+/// refused now: once it were to sign it would stop all logins. Of replicas that start at once one
+/// stores it, and what was retired meanwhile stays without a private part.
+async fn seal_anew(
+    keys: &dyn KeyRepository,
+    stored: &[StoredKey],
+    sealer: &KeySealer,
+) -> Result<(), KeyError> {
+    for key in stored.iter().filter(|key| key.state() != KeyState::Retired) {
+        let renewed = sealer.renew(&key.kid, &key.sealed_key).map_err(|_| unreadable(key))?;
+        let Some(sealed) = renewed else { continue };
+        if keys.reseal(key, &sealed).await? {
+            tracing::info!(key.id = key.kid, "private key sealed anew");
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn make_key(sealer: &KeySealer, clock: &dyn Clock) -> Option<StoredKey> {
     let pair = Ed25519KeyPair::generate().ok()?;
     let public_key = pair.public_key().as_ref().to_vec();
     let private: Pkcs8V1Der<'_> = pair.as_der().ok()?;
@@ -199,59 +222,4 @@ fn thumbprint(public_key: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use chassis::clock::SystemClock;
-    use chassis::config::Secret;
-    use futures::future::join_all;
-
-    use super::super::key_sealer;
-    use super::*;
-    use crate::repository::MemoryKeyRepository;
-
-    fn sealer(key: &str) -> Arc<Sealer> {
-        Arc::new(key_sealer(&Secret::new(key)).unwrap())
-    }
-
-    async fn open(keys: &Arc<MemoryKeyRepository>, key: &str) -> Result<KeyRing, KeyError> {
-        KeyRing::open(keys.clone(), sealer(key), Arc::new(SystemClock)).await
-    }
-
-    #[test]
-    fn the_thumbprint_is_that_of_the_standard() {
-        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-        let public_key = URL_SAFE_NO_PAD.decode(x).unwrap();
-        // The example of RFC 8037, appendix A.3.
-        assert_eq!(thumbprint(&public_key), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-    }
-
-    #[tokio::test]
-    async fn replicas_that_start_at_once_sign_with_one_key() {
-        let keys = Arc::new(MemoryKeyRepository::default());
-        let rings = join_all((0..8).map(|_| open(&keys, "the one key"))).await;
-        let kids: Vec<_> = rings.into_iter().map(|ring| ring.unwrap().current().kid).collect();
-        assert!(kids.windows(2).all(|pair| pair[0] == pair[1]));
-        assert_eq!(keys.list().await.unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_key_that_was_sealed_otherwise_is_refused_with_its_name() {
-        let keys = Arc::new(MemoryKeyRepository::default());
-        let kid = open(&keys, "the one key").await.unwrap().current().kid;
-        let refused = open(&keys, "another key").await.err().unwrap().to_string();
-        assert!(refused.contains(&*kid) && refused.contains("keys.sealing_key"), "{refused}");
-        assert!(!refused.contains("another key"));
-    }
-
-    #[tokio::test]
-    async fn the_published_set_holds_public_parts_only() {
-        let keys = Arc::new(MemoryKeyRepository::default());
-        let ring = open(&keys, "the one key").await.unwrap();
-        let set: serde_json::Value =
-            serde_json::from_str(&ring.published().await.unwrap()).unwrap();
-        let [key] = set["keys"].as_array().unwrap().as_slice() else { panic!("one key") };
-        assert_eq!((key["kty"].as_str(), key["crv"].as_str()), (Some("OKP"), Some("Ed25519")));
-        assert_eq!((key["alg"].as_str(), key["use"].as_str()), (Some("EdDSA"), Some("sig")));
-        assert_eq!(key["kid"], *ring.current().kid);
-        assert!(key.get("d").is_none());
-    }
-}
+mod tests;

@@ -1,12 +1,17 @@
 //! The configuration of auth-service; `config/default.toml` documents every key.
 
+mod keys;
+
+pub(crate) use keys::FORMER;
+pub use keys::KeysConfig;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chassis::config::{
     AmqpConfig, AttemptsConfig, AuditConfig, BaseConfig, ConfigError, DatabaseConfig,
     DiscoveryConfig, EventRole, EventsConfig, OutboxConfig, Profile, RedisConfig, RuntimeConfig,
-    Secret, ServerConfig, TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig, require_strong,
+    ServerConfig, TelemetryConfig, TlsConfig, TokenConfig, UpstreamConfig,
 };
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -155,34 +160,6 @@ impl ThrottleConfig {
         self.device.validate("throttle.device")?;
         self.address.validate("throttle.address")?;
         self.spraying.validate("throttle.spraying")
-    }
-}
-
-/// `[keys]`: how signing keys are kept.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeysConfig {
-    /// The key under which private keys are sealed.
-    pub sealing_key: Secret,
-    /// Age at which a signing key is succeeded, in seconds; 0: by order only.
-    pub rotate_after_s: u32,
-    /// How long a key is published before it signs, in seconds.
-    pub publish_before_s: u32,
-    /// Pause between two looks at the keys, in seconds; 1 to 60.
-    pub check_interval_s: u32,
-}
-
-impl KeysConfig {
-    fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
-        require_strong("keys.sealing_key", &self.sealing_key, profile)?;
-        if !(1..=60).contains(&self.check_interval_s) {
-            return Err(ConfigError::value("keys.check_interval_s", "must be 1 to 60"));
-        }
-        if (1..=self.publish_before_s).contains(&self.rotate_after_s) {
-            let reason = "must be 0 or longer than `keys.publish_before_s`";
-            return Err(ConfigError::value("keys.rotate_after_s", reason));
-        }
-        Ok(())
     }
 }
 
