@@ -180,8 +180,8 @@ orders=()
 payments=()
 place "$one" pm_ok pm_ok pm_ok pm_ok || fail "no order can be placed"
 printf '{"auth":[%s]}' "$(entry admin "$admin")" >"$folder/users.json"
-# Nor can an administrator who withdraws the key of its token, its own role or its own account.
+# Nor can an administrator who withdraws the key of its token, its own role, account or sessions.
 run '' --include-path-regex '/admin/|/users|/products|/ship$|/complete$' \
-    --exclude-path-regex '/users/me/password$|/users/\{id\}/(status|roles)$|/admin/keys/rotate$'
+    --exclude-path-regex '/users/me/password$|/users/\{id\}/(status|roles|sessions)$|/admin/keys/rotate$'
 
 exit "$outcome"

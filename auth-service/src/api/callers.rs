@@ -17,6 +17,7 @@ pub const CALLERS: Callers = Callers::new(&[
     ("/enterprisehub.auth.v1.AuthService/ListSessions", &[GATEWAY]),
     ("/enterprisehub.auth.v1.AuthService/RevokeSession", &[GATEWAY]),
     ("/enterprisehub.auth.v1.AuthService/RevokeAllSessions", &[GATEWAY]),
+    ("/enterprisehub.auth.v1.AuthService/RevokeUserSessions", &[GATEWAY]),
     ("/enterprisehub.auth.v1.AuthService/ListRevocations", &[GATEWAY]),
     ("/enterprisehub.auth.v1.AuthService/ListKeys", &[GATEWAY]),
     ("/enterprisehub.auth.v1.AuthService/RotateKeys", &[GATEWAY]),

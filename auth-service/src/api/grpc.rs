@@ -121,6 +121,17 @@ impl AuthRpc for AuthApi {
         Ok(Response::new(pb::RevokeAllSessionsResponse { ended }))
     }
 
+    #[instrument(name = "rpc.auth.revoke_user_sessions", skip_all)]
+    async fn revoke_user_sessions(
+        &self,
+        request: Request<pb::RevokeUserSessionsRequest>,
+    ) -> Result<Response<pb::RevokeUserSessionsResponse>, Status> {
+        let caller = administrator(&request)?;
+        let holder = refused(UserId::parse(&request.get_ref().user_id))?;
+        let ended = self.service.revoke_user_sessions(user(&caller), holder).await?;
+        Ok(Response::new(pb::RevokeUserSessionsResponse { ended }))
+    }
+
     #[instrument(name = "rpc.auth.get_jwks", skip_all)]
     async fn get_jwks(
         &self,

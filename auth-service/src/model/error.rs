@@ -19,6 +19,9 @@ const CREDENTIALS_INVALID: ErrorCode = ErrorCode::new("CREDENTIALS_INVALID", Kin
 /// user-service's code, passed on.
 const ACCOUNT_DISABLED: ErrorCode = ErrorCode::new("ACCOUNT_DISABLED", Kind::Unauthenticated);
 
+/// user-service's code, passed on.
+const USER_NOT_FOUND: ErrorCode = ErrorCode::new("USER_NOT_FOUND", Kind::NotFound);
+
 /// The codes that this service owns; each has a page in the catalogue.
 pub const CODES: &[ErrorCode] =
     &[LOGIN_THROTTLED, REFRESH_INVALID, REFRESH_REUSED, SESSION_NOT_FOUND];
@@ -47,6 +50,9 @@ pub enum SessionError {
     /// The caller has no such session.
     #[error("the caller has no such session")]
     SessionNotFound,
+    /// There is no such account.
+    #[error("there is no such account")]
+    UserNotFound,
     /// The caller's account may not do this, or not any more.
     #[error("the caller may not do this")]
     PermissionDenied,
@@ -91,6 +97,7 @@ impl ServiceError for SessionError {
             Self::RefreshInvalid => REFRESH_INVALID,
             Self::RefreshReused => REFRESH_REUSED,
             Self::SessionNotFound => SESSION_NOT_FOUND,
+            Self::UserNotFound => USER_NOT_FOUND,
             Self::PermissionDenied => codes::PERMISSION_DENIED,
             Self::CursorInvalid => codes::CURSOR_INVALID,
             Self::DeadlineExceeded => codes::DEADLINE_EXCEEDED,
@@ -107,6 +114,7 @@ impl ServiceError for SessionError {
             Self::RefreshInvalid => "The refresh token is not valid.",
             Self::RefreshReused => "The refresh token was used before; the session was ended.",
             Self::SessionNotFound => "There is no such session.",
+            Self::UserNotFound => "There is no such user.",
             Self::PermissionDenied => "The caller may not perform this operation.",
             Self::CursorInvalid => "The cursor was not made by this service.",
             Self::KeysChanged => "The signing keys were changed at the same moment.",
@@ -142,7 +150,7 @@ mod tests {
     #[test]
     fn codes_that_are_passed_on_are_those_of_user_service() {
         let owned = proto::errors::owned_by("user-service");
-        for passed_on in statuses(&[CREDENTIALS_INVALID, ACCOUNT_DISABLED]) {
+        for passed_on in statuses(&[CREDENTIALS_INVALID, ACCOUNT_DISABLED, USER_NOT_FOUND]) {
             assert!(owned.contains(&passed_on), "{passed_on:?}");
         }
     }

@@ -37,6 +37,8 @@ pub enum EndReason {
     EpochMoved,
     /// Its holder ended it from another one, or ended all of them.
     Revoked,
+    /// An administrator ended all sessions of the account.
+    RevokedByAdmin,
     /// Its holder began more sessions than one may have.
     Displaced,
 }
@@ -50,6 +52,7 @@ impl EndReason {
             Self::AccountDisabled => "account_disabled",
             Self::EpochMoved => "credentials_changed",
             Self::Revoked => "revoked",
+            Self::RevokedByAdmin => "revoked_by_admin",
             Self::Displaced => "displaced",
         }
     }

@@ -16,9 +16,10 @@ pub(super) fn of_end(session: &Session, reason: EndReason) -> Entry {
             ("session.ended", Actor::system("auth-service"))
         }
         // Whoever logs out or in again has no token that was verified on the way.
-        EndReason::Logout | EndReason::Revoked | EndReason::Displaced => {
-            ("session.ended", Actor::current().unwrap_or(Actor::User(user)))
-        }
+        EndReason::Logout
+        | EndReason::Revoked
+        | EndReason::RevokedByAdmin
+        | EndReason::Displaced => ("session.ended", Actor::current().unwrap_or(Actor::User(user))),
     };
     Entry::new(action, "session", session.id())
         .about(user)

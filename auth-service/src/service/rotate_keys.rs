@@ -43,8 +43,9 @@ impl AuthService {
         Ok(keys)
     }
 
-    /// A token says what its holder was when it was issued; keys are for those who are it now.
-    async fn require_administrator(&self, actor: UserId) -> Result<(), SessionError> {
+    /// A token says what its holder was when it was issued; keys, and sessions of others, are for those
+    /// who are it now.
+    pub(super) async fn require_administrator(&self, actor: UserId) -> Result<(), SessionError> {
         let access = self.accounts.find_access(actor).await?;
         let is_one = access.is_some_and(|access| {
             access.is_active && access.roles.iter().any(|role| role == ADMINISTRATOR)

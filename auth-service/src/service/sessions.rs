@@ -1,4 +1,4 @@
-//! Use cases: someone looks at their sessions and ends some.
+//! Use cases: someone looks at their sessions and ends some, and an administrator those of a user.
 
 use tracing::instrument;
 
@@ -39,8 +39,38 @@ impl AuthService {
         user: UserId,
         kept: Option<SessionId>,
     ) -> Result<u32, SessionError> {
-        let reason = EndReason::Revoked;
-        let end = EndOfUser { user_id: user, kept, below_epoch: None, reason };
+        self.end_all_of(user, kept, EndReason::Revoked).await
+    }
+
+    /// Ends all sessions of `user` in the name of `actor`; the account stays as it is. Returns how
+    /// many.
+    #[instrument(name = "auth.revoke_user_sessions", skip_all, fields(user.id = %user))]
+    pub async fn revoke_user_sessions(
+        &self,
+        actor: UserId,
+        user: UserId,
+    ) -> Result<u32, SessionError> {
+        self.require_administrator(actor).await?;
+        if self.accounts.find_access(user).await?.is_none() {
+            return Err(SessionError::UserNotFound);
+        }
+        let ended = self.end_all_of(user, None, EndReason::RevokedByAdmin).await?;
+        tracing::info!(
+            user.id = %user,
+            admin.id = %actor,
+            sessions.ended = ended,
+            "sessions of a user ended by order"
+        );
+        Ok(ended)
+    }
+
+    async fn end_all_of(
+        &self,
+        user_id: UserId,
+        kept: Option<SessionId>,
+        reason: EndReason,
+    ) -> Result<u32, SessionError> {
+        let end = EndOfUser { user_id, kept, below_epoch: None, reason };
         self.sessions.end_of_user(&end, self.clock.now()).await
     }
 
@@ -69,6 +99,7 @@ mod tests {
 
     use super::super::testing::{Fixture, PASSWORD};
     use super::*;
+    use crate::model::Revocation;
 
     #[tokio::test]
     async fn the_list_shows_live_sessions_of_this_user_the_last_used_first() {
@@ -119,6 +150,30 @@ mod tests {
         assert_eq!(service.revoke_all_sessions(alice, None).await.unwrap(), 1);
         assert!(matches!(fixture.refresh(&kept).await, Err(SessionError::RefreshInvalid)));
         assert_eq!(service.revoke_all_sessions(alice, None).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_administrator_of_this_moment_ends_the_sessions_of_an_account_that_stays_enabled() {
+        let fixture = Fixture::new().await;
+        let (alice, first) = fixture.logged_in().await;
+        let second = fixture.login("alice@example.com", PASSWORD).await.unwrap();
+        let chief = fixture.accounts.add("chief@example.com", PASSWORD);
+        let own = fixture.login("chief@example.com", PASSWORD).await.unwrap();
+        let end = |user| fixture.service.revoke_user_sessions(chief, user);
+        assert!(matches!(end(alice).await, Err(SessionError::PermissionDenied)));
+        fixture.refresh(&first).await.unwrap();
+        fixture.accounts.alter(chief, |access| access.roles = vec!["admin".to_owned()]);
+        assert!(matches!(end(UserId::generate()).await, Err(SessionError::UserNotFound)));
+        assert_eq!(end(alice).await.unwrap(), 2);
+        assert!(matches!(fixture.refresh(&second).await, Err(SessionError::RefreshInvalid)));
+        let feed = fixture.feed().await;
+        for session in [first.session_id, second.session_id] {
+            assert!(feed.contains(&Revocation::Session(session)), "its access tokens are refused");
+        }
+        fixture.refresh(&own).await.unwrap();
+        fixture.login("alice@example.com", PASSWORD).await.unwrap();
+        assert_eq!(end(alice).await.unwrap(), 1);
+        assert_eq!(end(alice).await.unwrap(), 0);
     }
 
     #[tokio::test]

@@ -82,6 +82,50 @@ async fn all_sessions_end_at_once_or_all_but_the_one_that_asks() {
 
 #[tokio::test]
 #[ignore = "needs MySQL: cargo ehub test"]
+async fn administrators_end_the_sessions_of_others_and_nobody_else_does() {
+    let harness = Harness::start().await;
+    let (own, other) = (harness.login().await, harness.login().await);
+    let chief_id = harness.accounts.add("chief@example.com", PASSWORD);
+    let chief = || harness.instance.login("chief@example.com", PASSWORD);
+    let end = async |pair: &pb::TokenPair, user_id: &str| {
+        let message = pb::RevokeUserSessionsRequest { user_id: user_id.to_owned() };
+        let request = Instance::request(pair, message);
+        let reply = harness.instance.client.clone().revoke_user_sessions(request).await;
+        refused(reply).map(|reply| reply.ended)
+    };
+    let (alice, customer) = (harness.alice.to_string(), chief().await.unwrap());
+    assert_eq!(code(end(&customer, &alice).await), "PERMISSION_DENIED");
+    harness.accounts.alter(chief_id, |account| account.roles = vec!["admin".to_owned()]);
+    let admin = chief().await.unwrap();
+    assert_eq!(code(end(&admin, "1").await), "ID_INVALID");
+    assert_eq!(code(end(&admin, &own.session_id).await), "USER_NOT_FOUND");
+    let before = harness.instance.revocations("").await;
+    assert_eq!(end(&admin, &alice).await.unwrap(), 2);
+    assert_eq!(end(&admin, &alice).await.unwrap(), 0);
+    let revoked = harness.instance.revocations(&before.cursor).await.sessions;
+    assert_eq!(revoked.len(), 2, "{revoked:?}");
+    for pair in [&own, &other] {
+        assert_eq!(code(harness.refresh(pair).await), "REFRESH_INVALID");
+    }
+    let rows: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM audit_log WHERE action = 'session.ended' AND actor_id = ? \
+         AND user_id = ? AND after_state LIKE '%revoked_by_admin%'",
+    )
+    .bind(chief_id)
+    .bind(harness.alice)
+    .fetch_one(&harness.pool)
+    .await
+    .unwrap();
+    assert_eq!(rows, 2, "each says who ended it, and whose it was");
+    let told = harness.told().await;
+    let revoked = told.iter().filter(|event| event.ends_with(" revoked_by_admin"));
+    assert_eq!(revoked.count(), 2, "{told:?}");
+    harness.login().await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
 async fn there_are_never_more_live_sessions_than_may_be() {
     let harness = Harness::with(&[("SESSIONS__PER_USER_MAX", "3")]).await;
     let mut pairs = Vec::new();

@@ -52,6 +52,7 @@ fn users_and_sessions() -> Vec<Route> {
         Route::admin(routes!(users::read)).answers(&["USER_NOT_FOUND"]),
         Route::admin(routes!(users::set_status)).answers(&["USER_NOT_FOUND", "OWN_ACCOUNT"]),
         Route::admin(routes!(users::set_roles)).answers(&["USER_NOT_FOUND", "LAST_ADMIN"]),
+        Route::admin(routes!(sessions::end_sessions)).answers(&["USER_NOT_FOUND"]),
         Route::open(routes!(auth::login)).counts(Login).answers(&[
             "CREDENTIALS_INVALID",
             "ACCOUNT_DISABLED",

@@ -1,4 +1,5 @@
-//! The caller's sessions: where they are logged in, and how they end it elsewhere.
+//! The caller's sessions: where they are logged in, and how they end it elsewhere. And how
+//! administrators end those of a user.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -105,6 +106,23 @@ pub(crate) async fn end_all(
     let message = pb::RevokeAllSessionsRequest { keep_current: query.flag("keep_current")? };
     let auth = &gateway.upstreams.auth;
     auth.idempotent(message, async |mut auth, message| auth.revoke_all_sessions(message).await)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all sessions of a user.
+///
+/// The account stays as it is: its user may log in again, unless it is disabled.
+#[utoipa::path(delete, path = "/api/v1/users/{id}/sessions", tag = "users",
+    params(("id" = Uuid, Path, description = "The user.")),
+    responses((status = 204, description = "The sessions are over.")))]
+pub(crate) async fn end_sessions(
+    State(gateway): State<Shared>,
+    PathId(id): PathId,
+) -> Result<StatusCode, ApiError> {
+    let message = pb::RevokeUserSessionsRequest { user_id: id.to_string() };
+    let auth = &gateway.upstreams.auth;
+    auth.idempotent(message, async |mut auth, message| auth.revoke_user_sessions(message).await)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -253,6 +253,7 @@ fn auth_answer(rpc: &str) -> Option<Vec<u8>> {
         "ListSessions" => auth::ListSessionsResponse { sessions: vec![session()] }.encode_to_vec(),
         "RevokeSession" => auth::RevokeSessionResponse {}.encode_to_vec(),
         "RevokeAllSessions" => auth::RevokeAllSessionsResponse { ended: 1 }.encode_to_vec(),
+        "RevokeUserSessions" => auth::RevokeUserSessionsResponse { ended: 1 }.encode_to_vec(),
         "ListKeys" => auth::ListKeysResponse { keys: vec![key()] }.encode_to_vec(),
         "RotateKeys" => auth::RotateKeysResponse { keys: vec![key()] }.encode_to_vec(),
         "ListRevocations" => auth::ListRevocationsResponse::default().encode_to_vec(),

@@ -59,6 +59,13 @@ impl AuthService for Keys {
         Err(Status::unimplemented("nobody asks for this here"))
     }
 
+    async fn revoke_user_sessions(
+        &self,
+        _: Request<pb::RevokeUserSessionsRequest>,
+    ) -> Result<Response<pb::RevokeUserSessionsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
     async fn list_revocations(
         &self,
         _: Request<pb::ListRevocationsRequest>,

@@ -314,6 +314,13 @@ impl AuthService for Keys {
         Err(Status::unimplemented("nobody asks for this here"))
     }
 
+    async fn revoke_user_sessions(
+        &self,
+        _: Request<auth::RevokeUserSessionsRequest>,
+    ) -> Result<Response<auth::RevokeUserSessionsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for this here"))
+    }
+
     async fn list_revocations(
         &self,
         _: Request<auth::ListRevocationsRequest>,

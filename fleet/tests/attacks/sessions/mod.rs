@@ -21,7 +21,9 @@ use crate::support::text;
 use self::figures::{
     revocations_outlive_redis_and_restarts, revocations_reach_every_gateway_without_redis,
 };
-use self::listing::{a050_logout_twice_and_late, a051_chosen_session};
+use self::listing::{
+    a050_logout_twice_and_late, a051_chosen_session, a151_sessions_ended_by_an_administrator,
+};
 use self::refreshing::{
     a043_refresh_token_used_twice, a044_lost_reply, a045_refreshes_at_once,
     a046_refresh_of_the_dead, a047_refresh_beside_anothers_access_token,
@@ -40,6 +42,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row!(a049_refresh_tokens_at_rest),
         row!(a050_logout_twice_and_late),
         row!(a051_chosen_session),
+        row!(a151_sessions_ended_by_an_administrator),
         row!(revocations_reach_every_gateway_without_redis).alone(),
         row!(revocations_outlive_redis_and_restarts).alone(),
     ]
