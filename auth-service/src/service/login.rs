@@ -45,7 +45,9 @@ impl AuthService {
     ) -> Result<Identity, SessionError> {
         let outcome = self.accounts.check(credentials).await;
         match &outcome {
-            Ok(_) | Err(SessionError::CredentialsInvalid | SessionError::AccountDisabled) => {}
+            Ok(_) => {}
+            Err(SessionError::CredentialsInvalid) => attempt.log_refusal("credentials"),
+            Err(SessionError::AccountDisabled) => attempt.log_refusal("disabled"),
             Err(_) => self.throttle.take_back(attempt).await,
         }
         outcome

@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An empty schema and a user service for processes.
 struct World {
+    accounts: Accounts,
     database: TestDatabase,
     user_service: Server,
     address: String,
@@ -37,7 +38,8 @@ impl World {
         accounts.add(EMAIL, PASSWORD);
         let (_, user_service) = serve(accounts.app()).await;
         let address = user_service.address().to_string();
-        Self { database: TestDatabase::empty().await, user_service, address, config: config(&[]) }
+        let database = TestDatabase::empty().await;
+        Self { accounts, database, user_service, address, config: config(&[]) }
     }
 
     fn start(&self, more: &[(&str, &str)]) -> Process {
@@ -135,6 +137,45 @@ async fn a_short_sealing_key_is_a_bad_configuration_under_either_name() {
         assert_eq!(status.code(), Some(64));
         assert!(said.contains("keys.sealing_keys") && !said.contains("too short"), "{said}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn each_refused_login_leaves_a_line_that_says_why_and_names_nobody() {
+    let world = World::new().await;
+    let disabled = world.accounts.add("carol@example.com", PASSWORD);
+    world.accounts.alter(disabled, |account| account.is_active = false);
+    let meter = [("THROTTLE__ACCOUNT__FREE", "2"), ("THROTTLE__ACCOUNT__PAUSE_S", "60")];
+    let mut process = world.start(&meter);
+    let mut client = AuthServiceClient::new(process.serving().await);
+    for (email, password) in [
+        (EMAIL, "wrong password"),
+        ("nobody@example.com", PASSWORD),
+        ("ALICE@example.com", "wrong password"),
+        (EMAIL, PASSWORD),
+        ("carol@example.com", PASSWORD),
+    ] {
+        let (email, password) = (email.to_owned(), password.to_owned());
+        let client_address = "192.0.2.77".to_owned();
+        let request =
+            pb::LoginRequest { email, password, client_address, ..pb::LoginRequest::default() };
+        client.login(request).await.unwrap_err();
+    }
+    let log = process.stop().await;
+    let lines: Vec<_> = log.iter().filter(|line| line["message"] == "login refused").collect();
+    let why: Vec<_> = lines.iter().map(|line| line["login.refusal"].as_str().unwrap()).collect();
+    assert_eq!(why, ["credentials", "credentials", "credentials", "throttled", "disabled"]);
+    assert_eq!((&lines[3]["throttle.by"], &lines[3]["level"]), (&"account".into(), &"INFO".into()));
+    let accounts: Vec<_> = lines.iter().map(|line| line["account.digest"].as_str()).collect();
+    assert!(accounts[0].is_some_and(|digest| digest.len() == 16), "{accounts:?}");
+    assert!(accounts[2..4].iter().all(|digest| *digest == accounts[0]), "{accounts:?}");
+    assert!(accounts[1] != accounts[0] && accounts[4] != accounts[0], "{accounts:?}");
+    assert!(lines.iter().all(|line| line["client.digest"] == lines[0]["client.digest"]));
+    let text = serde_json::to_string(&log).unwrap().to_lowercase();
+    for personal in ["alice", "nobody@", "carol", "192.0.2.77", "wrong password", PASSWORD] {
+        assert!(!text.contains(personal), "{personal} is in the log");
+    }
+    world.finish().await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 //! counts. So nobody can lock an owner out by guessing, and a device that was known can guess no
 //! faster than anyone else (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
 
+mod refusal;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use chassis::text::comparison_form;
 use chassis::throttle::{Admission, Meter, Rule, Throttle, Ticket};
 use chrono::{DateTime, TimeDelta, Utc};
 
+use self::refusal::Whose;
 use super::LogIn;
 use crate::model::{Client, Device, SessionError, Tag};
 use crate::repository::DeviceRepository;
@@ -64,6 +66,14 @@ pub struct LoginThrottle {
 pub(super) struct Attempt {
     held: Vec<(Scope, Meter, Ticket)>,
     device: Option<Device>,
+    whose: Whose,
+}
+
+impl Attempt {
+    /// Tells the log that the login was refused, and why.
+    pub(super) fn log_refusal(&self, reason: &'static str) {
+        self.whose.log(reason, None);
+    }
 }
 
 /// What a meter stands for.
@@ -119,18 +129,21 @@ impl LoginThrottle {
         let given = command.credentials.email.expose().chars();
         let email = comparison_form(&given.take(EMAIL_READ_MAX).collect::<String>());
         let account = tag(&self.key, "account", &[&email]);
+        let address = tag(&self.key, "address", &[&subscriber(&command.client.address)]);
         let device = device_of(&self.key, &email, &command.client);
-        let refused = match self.hold(&self.meters(account, &command.client)).await {
-            Ok(held) => return Ok(Attempt { held, device }),
+        let whose = Whose::new(&account, &address);
+        let refused = match self.hold(&self.meters(account, address)).await {
+            Ok(held) => return Ok(Attempt { held, device, whose }),
             Err(refused) => refused,
         };
-        let Some(own) = device else { return Err(told(refused)) };
+        let Some(own) = device else { return Err(told(whose, refused)) };
         if !self.is_known(&email, &command.client, now).await {
-            return Err(told(refused));
+            return Err(told(whose, refused));
         }
         let own = self.meter(Scope::Device, &own.device, None);
-        let held = self.hold(&[(Scope::Device, own)]).await.map_err(told)?;
-        Ok(Attempt { held, device })
+        let held = self.hold(&[(Scope::Device, own)]).await;
+        let held = held.map_err(|refused| told(whose, refused))?;
+        Ok(Attempt { held, device, whose })
     }
 
     /// Notes that the password was right: the account's count begins anew, and the device is known.
@@ -181,8 +194,7 @@ impl LoginThrottle {
         Ok(held)
     }
 
-    fn meters(&self, account: Tag, client: &Client) -> [(Scope, Meter); 3] {
-        let address = tag(&self.key, "address", &[&subscriber(&client.address)]);
+    fn meters(&self, account: Tag, address: Tag) -> [(Scope, Meter); 3] {
         [
             (Scope::Spraying, self.meter(Scope::Spraying, &address, Some(account.short()))),
             (Scope::Address, self.meter(Scope::Address, &address, None)),
@@ -241,10 +253,10 @@ fn tag(key: &hmac::Key, purpose: &str, parts: &[&str]) -> Tag {
     Tag::new(digest)
 }
 
-/// Counts and words a refusal.
-fn told((scope, retry_after): (Scope, std::time::Duration)) -> SessionError {
+/// Counts, logs and words a refusal.
+fn told(whose: Whose, (scope, retry_after): (Scope, std::time::Duration)) -> SessionError {
     metrics::counter!("eh_logins_throttled_total", "by" => scope.name()).increment(1);
-    tracing::debug!(throttle.by = scope.name(), "login throttled");
+    whose.log("throttled", Some(scope.name()));
     SessionError::Throttled { retry_after }
 }
 
