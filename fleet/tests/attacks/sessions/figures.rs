@@ -1,13 +1,49 @@
 //! When a revocation has reached every gateway, and what it outlives.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use fleet::harness::api::new_email;
 use fleet::middleware::Part;
 use fleet::{Fleet, FleetOptions};
 use tokio::time::Instant;
 
-use super::{PATH, login, logout, until_refused};
+use super::{PATH, counts_bells, login, logout, refused_before, until_refused};
 use crate::support::stage::{PASSWORD, Stage};
+use crate::support::{PATIENCE, counted_at};
+
+/// What is promised while Redis carries the bell: from the answer to a logout until every gateway
+/// refuses.
+const BOUND_BY_BELL: Duration = Duration::from_secs(1);
+/// Logouts that are tried: one could be in time by the pace at which gateways look anyhow.
+const ROUNDS: usize = 5;
+
+/// With Redis there, a gateway refuses what ended at another one within a second, because it is rung:
+/// by itself it looks every three.
+pub(crate) async fn a019_logout_at_the_other_gateway_within_a_second(_: &Stage) -> Result<()> {
+    let options = FleetOptions::default()
+        .replicas("gateway-service", 2)
+        .setting("EH_GATEWAY__REVOCATIONS__RESYNC_MS", "3000");
+    let mut fleet = Fleet::start(options).await?;
+    let metrics = fleet.internal_url("gateway-service", 1)?;
+    let (gateways, visitor, email) = (fleet.gateway_urls(), fleet.http()?, new_email());
+    visitor.register(&email, PASSWORD, "Customer").await?.require(201)?;
+    for _ in 0..ROUNDS {
+        let pair = login(&visitor, &email).await?;
+        let [one, other] = [0, 1].map(|at| visitor.at(&gateways[at]).with_token(&pair.access));
+        for api in [&one, &other] {
+            api.get(PATH).await?.require(200)?;
+        }
+        let heard = counted_at(&metrics, counts_bells).await?;
+        logout(&one).await?.require(204)?;
+        refused_before(Instant::now() + BOUND_BY_BELL, &other, "TOKEN_REVOKED").await?;
+        fleet::wait::until("the bell being counted", PATIENCE, || async {
+            Ok((counted_at(&metrics, counts_bells).await? > heard).then_some(()))
+        })
+        .await?;
+    }
+    fleet.finish().await
+}
 
 /// With Redis gone, a gateway refuses what ended at another one within five seconds.
 pub(crate) async fn revocations_reach_every_gateway_without_redis(_: &Stage) -> Result<()> {

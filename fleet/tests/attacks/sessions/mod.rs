@@ -19,7 +19,8 @@ use crate::support::stage::{PASSWORD, Stage};
 use crate::support::text;
 
 use self::figures::{
-    revocations_outlive_redis_and_restarts, revocations_reach_every_gateway_without_redis,
+    a019_logout_at_the_other_gateway_within_a_second, revocations_outlive_redis_and_restarts,
+    revocations_reach_every_gateway_without_redis,
 };
 use self::listing::{
     a050_logout_twice_and_late, a051_chosen_session, a151_sessions_ended_by_an_administrator,
@@ -43,6 +44,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row!(a050_logout_twice_and_late),
         row!(a051_chosen_session),
         row!(a151_sessions_ended_by_an_administrator),
+        row!(a019_logout_at_the_other_gateway_within_a_second).alone(),
         row!(revocations_reach_every_gateway_without_redis).alone(),
         row!(revocations_outlive_redis_and_restarts).alone(),
     ]
@@ -98,6 +100,11 @@ pub(crate) async fn refresh(api: &Api, token: &str) -> Result<Reply> {
 
 /// Waits until a token is refused under this code; [`BOUND`] after `since` that is over.
 pub(crate) async fn until_refused(api: &Api, code: &str, since: Instant) -> Result<()> {
+    refused_before(since + BOUND, api, code).await
+}
+
+/// Waits until a token is refused under this code, until `deadline` at most.
+async fn refused_before(deadline: Instant, api: &Api, code: &str) -> Result<()> {
     let refusal = async {
         loop {
             let reply = api.get(PATH).await?;
@@ -109,7 +116,12 @@ pub(crate) async fn until_refused(api: &Api, code: &str, since: Instant) -> Resu
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout_at(since + BOUND, refusal).await.context("the token is still accepted")?
+    tokio::time::timeout_at(deadline, refusal).await.context("the token is still accepted")?
+}
+
+/// Whether a line of a gateway's metrics counts the reads of revocations for which it was rung.
+pub(crate) fn counts_bells(line: &str) -> bool {
+    line.starts_with("eh_revocation_reads_total{") && line.contains("cause=\"bell\"")
 }
 
 /// As [`until_refused`], at several gateways.

@@ -30,6 +30,11 @@ pub(crate) async fn counted(
     is_meant: impl Fn(&str) -> bool,
 ) -> Result<u64> {
     let url = stage.fleet.lock().await.internal_url(service, replica)?;
+    counted_at(&url, is_meant).await
+}
+
+/// The same of the process whose internal port is at `url`.
+pub(crate) async fn counted_at(url: &str, is_meant: impl Fn(&str) -> bool) -> Result<u64> {
     let metrics = fleet::http::client().build()?.get(format!("{url}/metrics")).send().await?;
     let metrics = metrics.text().await?;
     let lines = metrics.lines().filter(|line| is_meant(line));

@@ -7,7 +7,9 @@ use fleet::{Fleet, FleetOptions};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::sessions::{PATH, Pair, customer, login, logout, refresh, until_refused_by_all};
+use crate::sessions::{
+    PATH, Pair, counts_bells, customer, login, logout, refresh, until_refused_by_all,
+};
 use crate::support::problem::refused;
 use crate::support::stage::{GATEWAYS, PASSWORD, Stage};
 use crate::support::{PATIENCE, counted, own_id};
@@ -91,8 +93,5 @@ fn everywhere(stage: &Stage, api: &Api) -> Vec<Api> {
 
 /// How often a gateway has asked for revocations because it was told that there are some.
 async fn bells(stage: &Stage, gateway: usize) -> Result<u64> {
-    counted(stage, ("gateway-service", gateway), |line| {
-        line.starts_with("eh_revocation_reads_total{") && line.contains("cause=\"bell\"")
-    })
-    .await
+    counted(stage, ("gateway-service", gateway), counts_bells).await
 }
