@@ -18,6 +18,7 @@ mod payments;
 mod probes;
 mod products;
 mod reconciliation;
+mod roles;
 pub(crate) mod route;
 mod sessions;
 mod users;

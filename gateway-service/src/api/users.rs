@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::conditions::Conditions;
 use super::extract::{CurrentUser, PathId, Query, invalid};
 use super::json::Json;
+use super::roles;
 use super::wire::{Page, PageParameters, Time, required, short_name};
 use crate::error::ApiError;
 use crate::state::Shared;
@@ -81,7 +82,7 @@ pub(crate) struct StatusBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RolesBody {
     /// Any of `customer` and `admin`.
-    #[schema(min_items = 1, max_items = 2, example = json!(["customer"]))]
+    #[schema(schema_with = roles::given)]
     roles: Vec<String>,
 }
 
@@ -104,7 +105,7 @@ pub(crate) struct User {
     #[schema(example = "ACTIVE")]
     status: &'static str,
     /// `customer`, `admin`.
-    #[schema(example = json!(["customer"]))]
+    #[schema(schema_with = roles::held)]
     roles: Vec<String>,
     /// When the account was registered.
     created_at: Time,

@@ -146,6 +146,21 @@ fn names_are_what_user_and_order_service_take() {
 }
 
 #[test]
+fn roles_are_those_that_user_service_takes() {
+    let takes = |schema: &str, roles: &[&str]| {
+        let schema = &DOCUMENT["components"]["schemas"][schema]["properties"]["roles"];
+        jsonschema::options().build(schema).unwrap().is_valid(&roles.into())
+    };
+    for good in [&["customer"][..], &["admin"], &["admin", "customer"]] {
+        assert!(takes("RolesBody", good) && takes("User", good), "{good:?}");
+    }
+    for bad in [&["root"][..], &["Admin"], &["customer", ""], &["administrator"]] {
+        assert!(!takes("RolesBody", bad) && !takes("User", bad), "{bad:?}");
+    }
+    assert!(!takes("RolesBody", &[]) && !takes("RolesBody", &["customer", "admin", "admin"]));
+}
+
+#[test]
 fn only_a_body_that_may_be_absent_is_not_required() {
     let described = operations().filter(|(_, _, operation)| operation["requestBody"].is_object());
     let optional: Vec<_> = described
