@@ -29,6 +29,7 @@ fn sources(input: &str) -> Sources {
         },
         folder: None,
         environment,
+        former: App::FORMER_KEYS,
     }
 }
 
