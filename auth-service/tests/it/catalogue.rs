@@ -11,7 +11,7 @@ fn tests() -> Tests {
 
 #[test]
 fn every_rpc_is_called_by_a_test() {
-    assert_eq!(rpcs(PROTO).len(), 10);
+    assert_eq!(rpcs(PROTO).len(), 11);
     assert_eq!(tests().uncalled(PROTO), [""; 0]);
 }
 
