@@ -26,6 +26,7 @@ pub(super) type Script = &'static [(&'static str, &'static str)];
 pub(super) const GREETING: &str = "220 mx.example";
 const USUAL: Script = &[
     ("EHLO", "250-mx.example\r\n250-SMTPUTF8\r\n250 AUTH PLAIN"),
+    ("STARTTLS", "220 begin"),
     ("AUTH", "235 welcome"),
     ("DATA", "354 go on"),
     ("QUIT", "221 bye"),
