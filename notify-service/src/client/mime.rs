@@ -12,6 +12,8 @@ use crate::model::Letter;
 
 /// "Mailbox name not allowed": what a server answers who does not know such addresses.
 pub(super) const ADDRESS_NOT_ALLOWED: u16 = 553;
+/// Longest line of a text that is not encoded, in bytes without its end (RFC 5322, 2.1.1).
+const LINE_MAX: usize = 998;
 
 /// Who sends.
 #[derive(Debug, Clone)]
@@ -60,7 +62,7 @@ pub(super) fn write(
     let to: Address =
         letter.to.parse().map_err(|_| MailError::Refused { code: ADDRESS_NOT_ALLOWED })?;
     let from = sender.parsed().map_err(MailError::unavailable)?;
-    let body = Body::new_with_encoding(letter.text.clone(), encoding).unwrap_or_else(Body::new);
+    let body = body(&letter.text, encoding);
     let mailboxes = |name, address: &Address| Mailboxes::from(Mailbox::new(name, address.clone()));
     let auto_submitted = HeaderName::new_from_ascii_str("Auto-Submitted");
     // Not by lettre's builder, which reads the headers that it has written to find the envelope: it
@@ -78,6 +80,17 @@ pub(super) fn write(
     let mut bytes = format!("{headers}\r\n").into_bytes();
     bytes.extend(body.into_vec());
     Ok(Message { from, to, bytes })
+}
+
+/// A text as the body of a message. lettre by itself leaves only lines of up to 76 characters as they are,
+/// and a line with a link is longer.
+fn body(text: &str, encoding: ContentTransferEncoding) -> Body {
+    let as_it_is = matches!(encoding, ContentTransferEncoding::EightBit);
+    if as_it_is && text.lines().all(|line| line.len() <= LINE_MAX) {
+        return Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), encoding);
+    }
+    let encoded = Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::Base64);
+    encoded.unwrap_or_else(Body::new)
 }
 
 #[cfg(test)]
@@ -118,10 +131,11 @@ pub(super) mod tests {
 
     #[test]
     fn a_message_has_its_headers_and_its_text() {
-        let letter = letter("您好\nhttps://hub.example/#token=x\n");
+        let link = format!("https://hub.example/#token={}", "x".repeat(100));
+        let letter = letter(&format!("您好\n\n{link}\n"));
         let text = written(&letter, &sender(), ContentTransferEncoding::EightBit);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert_eq!(body, "您好\r\nhttps://hub.example/#token=x\r\n");
+        assert_eq!(body, format!("您好\r\n\r\n{link}\r\n"));
         let id = format!("Message-ID: <{}@hub.example>", letter.id);
         for line in [
             "From: \"Enterprise Hub\" <no-reply@hub.example>",
