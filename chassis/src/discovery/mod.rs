@@ -86,7 +86,8 @@ impl fmt::Display for Endpoint {
 pub struct Registration {
     /// The service's name.
     pub service: String,
-    /// Unique among all instances, also across restarts.
+    /// Unique among all instances that live at once. What starts again at its address has it again, and
+    /// so takes the place of what died there without a word.
     pub instance_id: String,
     /// Where callers reach the instance.
     pub endpoint: Endpoint,
@@ -96,11 +97,13 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Describes a new instance of `service`, under an id no other instance ever has.
+    /// Describes the instance of `service` at `endpoint`.
     pub fn new(service: &str, endpoint: Endpoint, ready_url: impl Into<String>) -> Self {
+        // Part of an address of the registry, where brackets and colons have a meaning.
+        let instance_id = format!("{service}-{}-{}", endpoint.host.replace(':', "-"), endpoint.port);
         Self {
             service: service.to_owned(),
-            instance_id: format!("{service}-{}", crate::id::new_id()),
+            instance_id,
             endpoint,
             ready_url: ready_url.into(),
         }
@@ -188,10 +191,16 @@ mod tests {
     }
 
     #[test]
-    fn two_instances_never_share_an_id() {
-        let endpoint = Endpoint::new("127.0.0.1", 1);
-        let one = Registration::new("order-service", endpoint.clone(), "http://127.0.0.1:2/readyz");
-        let two = Registration::new("order-service", endpoint, "http://127.0.0.1:2/readyz");
-        assert_ne!(one.instance_id, two.instance_id);
+    fn an_instance_has_the_id_of_its_service_and_address() {
+        let id = |service: &str, host: &str, port: u16| {
+            let ready_url = format!("http://127.0.0.1:{}/readyz", rand::random::<u16>());
+            Registration::new(service, Endpoint::new(host, port), ready_url).instance_id
+        };
+        assert_eq!(id("order-service", "::1", 7), "order-service---1-7");
+        assert_eq!(id("order-service", "10.0.0.7", 1), id("order-service", "10.0.0.7", 1));
+        let others = [("user-service", "10.0.0.7", 1), ("order-service", "10.0.0.8", 1)];
+        for (service, host, port) in [others[0], others[1], ("order-service", "10.0.0.7", 2)] {
+            assert_ne!(id("order-service", "10.0.0.7", 1), id(service, host, port));
+        }
     }
 }

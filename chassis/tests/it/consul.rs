@@ -124,6 +124,34 @@ async fn an_instance_that_consul_lost_is_registered_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Consul: cargo ehub test"]
+async fn what_starts_again_at_its_address_takes_the_place_of_what_died_there() {
+    let service = format!("test-{}", new_id());
+    let server = Instance::start().await;
+    let (killed, guard) = registry();
+    killed
+        .register(Registration::new(&service, server.endpoint(), "http://127.0.0.1:9/"))
+        .await
+        .unwrap();
+    eventually("the first one is in the catalogue", || async {
+        killed.services().await.unwrap().iter().any(|view| view.name == service)
+    })
+    .await;
+    drop(guard);
+
+    let (registry, _guard) = registry();
+    let again = registration(&service, server.endpoint());
+    let id = again.instance_id.clone();
+    registry.register(again).await.unwrap();
+    // Only what was registered the second time is ever ready.
+    wait_for(&registry, &service, &[server.endpoint()]).await;
+    let views = registry.services().await.unwrap();
+    let view = views.iter().find(|view| view.name == service).unwrap();
+    assert_eq!(view.instances.len(), 1, "{view:?}");
+    registry.deregister(&id).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Consul: cargo ehub test"]
 async fn an_instance_that_is_not_ready_gets_no_calls() {
     let (registry, _guard) = registry();
     let service = format!("test-{}", new_id());

@@ -126,9 +126,11 @@ impl Registry for ConsulRegistry {
 async fn announce(agent: &Agent, registration: &Registration) {
     let mut backoff = Backoff::new(BACKOFF, BACKOFF_MAX);
     let mut log = OutageLog::default();
+    let mut is_told = false;
     loop {
-        match ensure_registered(agent, registration).await {
+        match ensure_registered(agent, registration, is_told).await {
             Ok(()) => {
+                is_told = true;
                 log.answered();
                 backoff.reset();
                 sleep(REGISTRATION_AUDIT).await;
@@ -141,12 +143,15 @@ async fn announce(agent: &Agent, registration: &Registration) {
     }
 }
 
+/// Registers an instance that the agent was not told of, even if it knows one under this id: that died
+/// at the same address.
 async fn ensure_registered(
     agent: &Agent,
     registration: &Registration,
+    is_told: bool,
 ) -> Result<(), RegistryError> {
     let id = &registration.instance_id;
-    if agent.knows(id).await? {
+    if is_told && agent.knows(id).await? {
         return Ok(());
     }
     agent.register(registration).await?;
