@@ -144,7 +144,7 @@ async fn an_overload_is_measured_and_a_missed_bound_is_told() -> Result<()> {
     ensure!(said(&output).contains("MISSED: "), "{}", said(&output));
     let json: Value = serde_json::from_slice(&std::fs::read(folder.join("report.json"))?)?;
     let measured = &json["measured"];
-    for (phase, rate) in [("capacity", 4), ("overload", 8), ("after", 2)] {
+    for (phase, rate) in [("capacity", 4), ("peak", 4), ("overload", 8), ("after", 2)] {
         assert_eq!(measured[phase]["rate"], rate, "{json}");
         ensure!(measured[phase]["changes"].as_f64().is_some_and(|rate| rate > 0.0), "{json}");
     }

@@ -3,8 +3,9 @@
 //! First the highest rate that is borne is looked for. Then a multiple of it is offered, and from the
 //! moment in which that ends, a share of it: nobody restarts anything, and nobody waits in between.
 //! Calls come in an open loop ([`crate::load`]), so a fleet that is slow is asked no less. What counts is
-//! goodput, which is good answers in a second; and of them those to calls that change something, for the
-//! gateway refuses reads first.
+//! goodput, which is good answers in a second, held against the most that any rate had: a rate that is
+//! not borne may have more of it than the highest one that is. Calls of one class are what the verdict is
+//! meant for; where there are two, the gateway refuses reads first, and each class has its own figures.
 
 mod measured;
 mod report;
@@ -66,6 +67,7 @@ pub async fn measure(
 ) -> Result<Measured> {
     let steps = find_capacity(customers, options, progress).await?;
     let capacity = *highest_borne(&steps)?;
+    let peak = *measured::peak(&steps).unwrap_or(&capacity);
     let rate = capacity.rate.saturating_mul(options.times);
     let after_rate = (capacity.rate.saturating_mul(AFTER_PERCENT) / 100).max(1);
     let announced = format!("Offering {rate} calls a second, then {after_rate}");
@@ -81,6 +83,7 @@ pub async fn measure(
     let seconds = measured::whole_seconds(options.after);
     Ok(Measured {
         capacity,
+        peak,
         overload: Step::of(rate, options.overload, &overload),
         after: Step::of(after_rate, options.after, &after),
         recovered_after_s: measured::recovered_after(after.timeline.seconds(), seconds),

@@ -51,14 +51,22 @@ impl Report {
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let Measured { capacity, overload, after, .. } = &self.measured;
+        let Measured { capacity, peak, overload, after, .. } = &self.measured;
         let head = ["", "offered", "changes", "reads", "failed", "not started"].map(str::to_owned);
         vec![
             head.to_vec(),
             row("capacity", capacity),
+            row("peak", peak),
             row("overload", overload),
             row("afterwards", after),
         ]
+    }
+
+    /// What was left to each class, if there is more than one.
+    fn by_class(&self) -> Option<String> {
+        let kept = |class| self.measured.kept_of_class_percent(class);
+        let (changes, reads) = (kept(Class::Change)?, kept(Class::Read)?);
+        Some(format!("{changes:.1} % of the most changes, {reads:.1} % of the most reads"))
     }
 }
 
@@ -76,18 +84,18 @@ fn row(name: &str, step: &Step) -> Vec<String> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { measured, bounds, .. } = self;
-        let urgent = match measured.urgent() {
-            Class::Change => "changes",
-            Class::Read => "reads",
-        };
         write!(f, "{}", ui::table(&self.rows()))?;
         writeln!(
             f,
-            "  goodput left under overload: {:.1} % of {urgent} (bound {} %), {:.1} % of all",
+            "  goodput left under overload: {:.1} % of the peak (bound {} %), {:.1} % of that at the \
+             capacity",
             measured.kept_percent(),
             bounds.goodput_percent,
-            measured.kept_of_all_percent()
+            measured.kept_of_capacity_percent()
         )?;
+        if let Some(by_class) = self.by_class() {
+            writeln!(f, "  by class, where reads are refused first: {by_class}")?;
+        }
         let again = match measured.recovered_after_s {
             Some(seconds) => format!("after {seconds} s"),
             None => "never".to_owned(),
@@ -107,12 +115,13 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn report() -> Report {
         let capacity = Step { rate: 100, changes: 25.0, reads: 74.5, ..Step::default() };
+        let peak = Step { rate: 200, changes: 40.0, reads: 85.0, failed_share: 0.375, ..capacity };
         let overload = Step {
             rate: 500,
             changes: 30.0,
@@ -122,8 +131,9 @@ mod tests {
             latest_start_ms: 1_500,
         };
         let measured = Measured {
-            steps: vec![capacity],
+            steps: vec![capacity, peak],
             capacity,
+            peak,
             overload,
             after: Step { rate: 60, ..Step::default() },
             recovered_after_s: Some(4),
@@ -145,13 +155,23 @@ mod tests {
     fn people_read_what_was_left_and_how_long_it_took() {
         let text = report().to_string();
         for part in [
+            "peak        200/s    40.0/s   85.0/s  37.50 %  0",
             "overload    500/s    30.0/s   2.0/s   93.60 %  7",
-            "goodput left under overload: 120.0 % of changes (bound 80 %), 32.2 % of all",
+            "goodput left under overload: 25.6 % of the peak (bound 80 %), 32.2 % of that at the \
+             capacity",
+            "reads are refused first: 75.0 % of the most changes, 2.4 % of the most reads",
             "well again: after 4 s (bound 3 s)",
             "started up to 1500 ms late",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn calls_of_one_class_have_no_figures_by_class() {
+        let mut report = report();
+        report.measured.steps.iter_mut().for_each(|step| step.reads = 0.0);
+        assert!(!report.to_string().contains("by class"), "{report}");
     }
 
     #[test]
@@ -165,7 +185,14 @@ mod tests {
         let json: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["mix"], "shop");
         assert_eq!(json["measured"]["overload"]["rate"], 500);
-        assert_eq!(json["missed"][0], "the fleet was well again after 4 s, not within 3 s");
+        assert_eq!(json["measured"]["peak"]["rate"], 200);
+        assert_eq!(
+            json["missed"],
+            json!([
+                "25.6 % of the peak goodput was left under overload, not 80 %",
+                "the fleet was well again after 4 s, not within 3 s",
+            ])
+        );
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -26,10 +26,12 @@ const IN_FLIGHT_MAX: u64 = 20_000;
 /// Options of `bench overload`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Goodput is good answers in a second. The gateway refuses reads first, so the bound \
-    is about calls that change something, if the mix has any.\n\n\
+    after_help = "Goodput is good answers in a second, of all calls, and the bound is a part of the most \
+    that any rate had. The gateway refuses reads first: with --mix shop most of them are lost by design, \
+    and the figures of each class tell what became of the orders.\n\n\
     Examples:\n  \
     cargo ehub bench overload\n  \
+    cargo ehub bench overload --mix shop --min-goodput-percent 0\n  \
     cargo ehub bench overload --url http://10.0.0.5:8080 --rps 300 --report /tmp/overload"
 )]
 pub(super) struct Args {
@@ -41,7 +43,7 @@ pub(super) struct Args {
         value_parser = clap::value_parser!(u32).range(2..=20))]
     times: u32,
     /// What is asked
-    #[arg(long, value_enum, default_value_t = Mix::Shop)]
+    #[arg(long, value_enum, default_value_t = Mix::Checkout)]
     mix: Mix,
     /// Customers, who are registered first
     #[arg(long, value_name = "N", default_value_t = 50,
@@ -63,8 +65,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1_000,
         value_parser = clap::value_parser!(u64).range(1..=IN_FLIGHT_MAX))]
     max_in_flight: u64,
-    /// Goodput that has to be left under overload, in percent of that at the capacity; less ends with
-    /// code 1
+    /// Goodput that has to be left under overload, in percent of the most at any rate that was tried;
+    /// less ends with code 1
     #[arg(long, value_name = "PERCENT", default_value_t = 80.0, value_parser = parse_percent)]
     min_goodput_percent: f64,
     /// Longest time until the fleet is well again; longer ends with code 1
@@ -171,6 +173,7 @@ mod tests {
     fn what_is_promised_is_what_is_asked_for_by_default() {
         let args = parsed(&[]);
         assert_eq!((args.times, args.bounds().recovery_s), (5, 30));
+        assert_eq!(args.mix, Mix::Checkout, "calls of one class");
         assert!((args.bounds().goodput_percent - 80.0).abs() < 1e-9);
         assert_eq!(args.options().unwrap().capacity, None);
     }
