@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
+use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{Connection, MySqlConnection};
 
 pub use self::api::{Api, Reply};
@@ -240,14 +241,15 @@ impl Fleet {
 
     /// A connection to a service's schema under the service's own account.
     pub async fn database(&self, service: &str) -> Result<MySqlConnection> {
-        let service = Service::find(service).context("no such service")?;
-        let (_, schema) = self
-            .settings
-            .schemas
-            .iter()
-            .find(|(owner, _)| *owner == service)
-            .with_context(|| format!("{} has no schema", service.name))?;
-        Ok(MySqlConnection::connect(&schema.url(&self.admin)?).await?)
+        let url = self.schema_of(service)?.url(&self.admin)?;
+        Ok(MySqlConnection::connect(&url).await?)
+    }
+
+    /// A connection to a service's schema under the account that created it, as an operator has one.
+    pub async fn database_as_admin(&self, service: &str) -> Result<MySqlConnection> {
+        let server: MySqlConnectOptions = self.admin.parse()?;
+        let options = server.database(&self.schema_of(service)?.name);
+        Ok(MySqlConnection::connect_with(&options).await?)
     }
 
     /// Probes until the answer is there; for what happens after an event.
@@ -257,6 +259,13 @@ impl Fleet {
         Fut: Future<Output = Result<Option<T>>>,
     {
         wait::until(what, EVENTUALLY, probe).await
+    }
+
+    fn schema_of(&self, service: &str) -> Result<&Schema> {
+        let service = Service::find(service).context("no such service")?;
+        let mut schemas = self.settings.schemas.iter();
+        let found = schemas.find(|(owner, _)| *owner == service);
+        Ok(&found.with_context(|| format!("{} has no schema", service.name))?.1)
     }
 
     fn own_broker(&mut self) -> Result<&mut RabbitMq> {

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 use crate::chaos::load::Account;
 use crate::harness::Api;
 use crate::harness::api::{Reply, new_key};
-use crate::seed;
+use crate::{seed, wait};
 
 /// How often the balancer asks the gateways whether they are ready: well within the time that a
 /// gateway which is told to end leaves between saying so and closing its port.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long a number of requests may take that everybody makes in seconds.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Failures told in full.
 const FAILURES_SHOWN: usize = 20;
 
@@ -60,6 +62,14 @@ impl Load {
     /// Those of them that failed.
     pub(super) fn failed(&self) -> usize {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more requests were answered, or not.
+    pub(super) async fn until_more(&self, count: usize) -> Result<()> {
+        let wanted = self.requests() + count;
+        let what = format!("the end of {count} more requests");
+        wait::until(&what, PATIENCE, || async { Ok((self.requests() >= wanted).then_some(())) })
+            .await
     }
 
     /// The first of those that failed, and how many there were.
@@ -157,6 +167,18 @@ mod tests {
         assert_eq!(asked(3), ["http://b"; 3]);
         load.gateways[1].is_ready.store(false, Ordering::Relaxed);
         assert_eq!(asked(1).len(), 1, "that it fails has to be seen");
+    }
+
+    #[tokio::test]
+    async fn more_requests_are_waited_for() {
+        let load = Load::new(vec!["http://a".to_owned()]).unwrap();
+        load.requests.store(7, Ordering::Relaxed);
+        let others = async {
+            tokio::task::yield_now().await;
+            load.requests.fetch_add(2, Ordering::Relaxed);
+        };
+        let (waited, ()) = tokio::join!(load.until_more(2), others);
+        waited.unwrap();
     }
 
     #[test]

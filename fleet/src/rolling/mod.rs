@@ -1,13 +1,16 @@
 //! Replaces every process of a fleet in turn, under load, and counts what that costs: nothing.
 //!
 //! Two processes of each service run. One is told to end, must end with code 0, is started again, and
-//! the next one has its turn when everybody knows it. Every round ends with a new signing key and with
-//! a registry that begins with nothing. Customers order and read all the while; each asks once, so that
-//! whatever goes wrong is seen. Afterwards every order is paid, and the books are audited.
+//! the next one has its turn when everybody knows it. Every round begins with a column and an index more
+//! in a table of each schema, and takes them away again when everything is replaced; it ends with a new
+//! signing key and with a registry that begins with nothing. Customers order and read all the while; each
+//! asks once, so that whatever goes wrong is seen. Afterwards every order is paid, and the books are
+//! audited.
 //!
 //! A fleet that was started as another build ([`FleetOptions::binaries`]) becomes this one in the first
 //! round: for as long as that takes, the two work together on the schema of the newer one.
 
+mod expansion;
 mod load;
 mod report;
 mod round;
@@ -95,7 +98,7 @@ async fn rounds(fleet: &mut Fleet, load: &load::Load, options: Options) -> Resul
     let mut done = 0;
     while done < options.rounds || load.requests() < options.requests {
         done += 1;
-        round::replace_all(fleet, load, done, &mut turns).await?;
+        Box::pin(round::replace_expanded(fleet, load, done, &mut turns)).await?;
         turns.push(timed(done, "signing key", load, round::rotate_keys(fleet)).await?);
         turns.push(timed(done, "registry", load, round::restart_registry(fleet)).await?);
     }

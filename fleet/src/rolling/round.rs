@@ -3,14 +3,48 @@
 use anyhow::{Result, ensure};
 use serde_json::json;
 
+use super::expansion::Expansion;
 use super::load::Load;
 use super::{REPLICAS, Turn, timed};
 use crate::harness::Fleet;
 use crate::middleware::Part;
 use crate::services::Service;
 
+/// Requests that are waited for after the schemas were changed, so that what was made of them is used.
+const BORNE: usize = 50;
+
+/// Replaces every process between the expansion of the schemas and their contraction.
+pub(super) async fn replace_expanded(
+    fleet: &mut Fleet,
+    load: &Load,
+    round: usize,
+    turns: &mut Vec<Turn>,
+) -> Result<()> {
+    let expansion = Expansion::of_round(round);
+    let work = async {
+        let expanded = borne(load, expansion.expand(fleet));
+        turns.push(timed(round, "schemas expanded", load, expanded).await?);
+        replace_all(fleet, load, round, turns).await
+    };
+    let replaced = work.await;
+    if replaced.is_err() {
+        // What was added must not stay. If it does, that is not what went wrong first.
+        let _ = expansion.contract(fleet).await;
+        return replaced;
+    }
+    let contracted = borne(load, expansion.contract(fleet));
+    turns.push(timed(round, "schemas contracted", load, contracted).await?);
+    Ok(())
+}
+
+/// Makes a change, and waits until customers have met what it made.
+async fn borne(load: &Load, change: impl Future<Output = Result<()>>) -> Result<()> {
+    change.await?;
+    load.until_more(BORNE).await
+}
+
 /// Replaces every process. The gateways come last: by then all that they call has been replaced.
-pub(super) async fn replace_all(
+async fn replace_all(
     fleet: &mut Fleet,
     load: &Load,
     round: usize,
