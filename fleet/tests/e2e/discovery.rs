@@ -1,35 +1,54 @@
 //! Consul hangs, dies and comes back empty while the fleet works.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use fleet::harness::Api;
 use fleet::services::Service;
 use fleet::{Fleet, FleetOptions, wait};
+use tokio::time::MissedTickBehavior;
 
 use crate::replicas::healthy;
-use crate::support::{TEA, order, read, text};
+use crate::support::{TEA, number, order, read, text};
 
 /// Orders of one client in one go, fewer in all than the gateway allows in a minute.
 const ROUNDS: usize = 10;
+/// Pause between two orders of one client that goes on for as long as Consul is away.
+const PACE: Duration = Duration::from_millis(500);
+/// Orders after which another client takes over: fewer than the gateway allows in a minute, and made
+/// long before an access token ends.
+const STAY: usize = 60;
 /// How long a step of the test may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 #[ignore = "needs the middleware: cargo ehub test"]
 async fn no_request_fails_while_consul_hangs_dies_and_comes_back_empty() -> Result<()> {
+    // Orders go on for so long while Consul hangs, and again while it is dead.
+    let away = Duration::from_secs(number("EH_TEST_CONSUL_AWAY_S", 0)?);
     let mut fleet = Fleet::start(impatient().replicas("order-service", 2)).await?;
     fleet.seed().await?;
-    let (one, two) = (fleet.customer().await?, fleet.customer().await?);
+    let mut requests = 0;
     for fault in [Fault::Hangs, Fault::HangsNoLonger, Fault::Dies, Fault::ComesBackEmpty] {
+        let (one, two) = (fleet.customer().await?, fleet.customer().await?);
         let clients = futures::future::try_join(shop(&one), shop(&two));
-        futures::future::try_join(clients, happen(&mut fleet, fault)).await?;
+        let ((first, second), ()) =
+            futures::future::try_join(clients, happen(&mut fleet, fault)).await?;
         // The services have noticed by now.
-        shop(&one).await?;
+        requests += first + second + shop(&one).await?;
+        if matches!(fault, Fault::Hangs | Fault::Dies) {
+            let clients = futures::future::try_join(shop_for(&fleet, away), shop_for(&fleet, away));
+            let (first, second) = clients.await?;
+            requests += first + second;
+        }
     }
     all_registered(&fleet).await?;
-    shop(&two).await?;
+    requests += shop(&fleet.customer().await?).await?;
+    println!(
+        "{requests} requests, 0 failed; Consul hung, and was dead, {} s longer than it took to notice",
+        away.as_secs()
+    );
     fleet.finish().await
 }
 
@@ -113,7 +132,7 @@ async fn start_anew(fleet: &mut Fleet, customer: &Api) -> Result<()> {
             Ok((placed.status == 201).then_some(()))
         })
         .await?;
-    shop_once(customer).await
+    shop_once(customer).await.map(|_| ())
 }
 
 /// Waits until a process knows an instance of another service.
@@ -143,18 +162,40 @@ async fn all_registered(fleet: &Fleet) -> Result<()> {
     .await
 }
 
-/// Orders a fixed number of times; nothing may fail.
-async fn shop(customer: &Api) -> Result<()> {
+/// Orders a fixed number of times; nothing may fail. Returns how many requests that were.
+async fn shop(customer: &Api) -> Result<usize> {
+    let mut requests = 0;
     for _ in 0..ROUNDS {
-        shop_once(customer).await?;
+        requests += shop_once(customer).await?;
     }
-    Ok(())
+    Ok(requests)
 }
 
-/// Orders and reads; both must succeed at once, payment included.
-async fn shop_once(customer: &Api) -> Result<()> {
+/// Has clients register, log in and order at a steady pace, one after the other, for so long; nothing
+/// may fail. Returns how many requests that were.
+async fn shop_for(fleet: &Fleet, time: Duration) -> Result<usize> {
+    let end = Instant::now() + time;
+    let mut pace = tokio::time::interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut requests = 0;
+    while Instant::now() < end {
+        let customer = fleet.customer().await?;
+        requests += 2;
+        for _ in 0..STAY {
+            pace.tick().await;
+            requests += shop_once(&customer).await?;
+            if Instant::now() >= end {
+                break;
+            }
+        }
+    }
+    Ok(requests)
+}
+
+/// Orders and reads; both must succeed at once, payment included. Returns how many requests that were.
+async fn shop_once(customer: &Api) -> Result<usize> {
     let placed = order(customer, "pm_ok").await?;
     ensure!(placed["status"] == "PAID", "{placed}");
     read(customer, &text(&placed, "id")?).await?;
-    Ok(())
+    Ok(2)
 }

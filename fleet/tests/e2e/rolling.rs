@@ -1,18 +1,13 @@
 //! Every process is replaced in turn while customers order, and nothing is lost.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fleet::Fleet;
-use fleet::environment;
 use fleet::rolling::{self, Options};
 use fleet::services::Service;
 use fleet::ui::Progress;
 use sqlx::Connection;
 
-/// A number that whoever wants the full claim sets higher, such as `EH_TEST_ROLLING_REQUESTS=20000`.
-fn number(variable: &str, usual: usize) -> Result<usize> {
-    let given = environment::find(variable).map(|text| text.parse());
-    given.unwrap_or(Ok(usual)).with_context(|| format!("{variable} is no number"))
-}
+use crate::support::number;
 
 #[tokio::test]
 #[ignore = "needs the middleware: cargo ehub test"]

@@ -1,5 +1,6 @@
 //! What several tests ask of a fleet.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -7,13 +8,23 @@ use chassis::config::{TlsConfig, UpstreamConfig};
 use chassis::discovery::Endpoint;
 use chassis::grpc::Channel;
 use chassis::identity::Identity;
-use fleet::Fleet;
 use fleet::harness::{Api, Reply};
+use fleet::{Fleet, environment};
 use reqwest::Url;
 use serde_json::{Value, json};
 
 /// The product that most tests order; see `fleet::seed`.
 pub(crate) const TEA: &str = fleet::seed::DEMO_SKU;
+
+/// A number that whoever wants the full claim sets higher, such as `EH_TEST_ROLLING_REQUESTS=20000`.
+pub(crate) fn number<N>(variable: &str, usual: N) -> Result<N>
+where
+    N: FromStr,
+    N::Err: std::error::Error + Send + Sync + 'static,
+{
+    let given = environment::find(variable).map(|text| text.parse::<N>());
+    given.unwrap_or(Ok(usual)).with_context(|| format!("{variable} is no number"))
+}
 
 /// The identity of a service of the fleet.
 pub(crate) fn identity(fleet: &Fleet, service: &str) -> Result<Option<Arc<Identity>>> {
