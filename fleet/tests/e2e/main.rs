@@ -9,6 +9,7 @@ mod broker;
 mod codes;
 mod collector;
 mod discovery;
+mod ejection;
 mod faults;
 mod flows;
 mod mail;
