@@ -55,6 +55,11 @@ impl Compose {
             .collect()
     }
 
+    /// The value of a variable of a service.
+    pub(crate) fn environment(&self, service: &str, variable: &str) -> Vec<&str> {
+        self.under(&["services", service, "environment", variable])
+    }
+
     /// The scalar at a place, or the items of the list there.
     fn under(&self, place: &[&str]) -> Vec<&str> {
         let is_there = |path: &[String]| {
@@ -82,12 +87,14 @@ fn what_is_merged_counts_unless_the_service_says_otherwise() {
     let compose = Compose::parse(
         "x-base: &base\n  read_only: true # why\n  caps: [ALL]\n\
          services:\n  # a comment\n  one:\n    <<: *base\n    build: { context: .. }\n    volumes:\n      \
-         - \"a:/a:ro\"\n      - b:/b\n  two:\n    <<: *base\n    read_only: false\n    image: x\n",
+         - \"a:/a:ro\"\n      - b:/b\n    environment:\n      X: /y\n  two:\n    <<: *base\n    \
+         read_only: false\n    image: x\n",
     );
     assert_eq!(compose.built(), ["one"]);
     assert_eq!(compose.of("one", "read_only"), ["true"]);
     assert_eq!(compose.of("two", "read_only"), ["false"]);
     assert_eq!(compose.of("two", "caps"), ["[ALL]"]);
     assert_eq!(compose.of("one", "volumes"), ["a:/a:ro", "b:/b"]);
+    assert_eq!(compose.environment("one", "X"), ["/y"]);
     assert!(compose.of("two", "volumes").is_empty() && compose.of("one", "user").is_empty());
 }

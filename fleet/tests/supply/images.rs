@@ -10,6 +10,8 @@ use crate::read;
 
 /// The image that makes the certificates of a fleet in containers.
 const CERTIFICATES: &str = "certificates";
+/// Where a service keeps the last good addresses of the others.
+const KEPT: &str = "/var/lib/enterprisehub/discovery";
 /// What the fleet needs beside itself.
 const SERVERS: [&str; 4] = ["mysql", "redis", "rabbitmq", "consul"];
 /// What gives a container more than it was started with.
@@ -66,9 +68,30 @@ fn a137_containers_have_no_rights() {
         let volumes = compose.of(service, "volumes").join(",");
         assert!(!volumes.contains("docker.sock"), "{service}");
         let mounts = volumes.split(',').map(|volume| volume.trim_end_matches(['"', ']']));
-        let writes = mounts.filter(|volume| !volume.is_empty()).any(|one| !one.ends_with(":ro"));
-        assert_eq!(writes, service == CERTIFICATES, "{service} mounts {volumes}");
+        let written: Vec<&str> =
+            mounts.filter(|one| !one.is_empty() && !one.ends_with(":ro")).collect();
+        if service != CERTIFICATES {
+            // The addresses of the others, in a volume that nobody else has.
+            let own = format!("{}-discovery:{KEPT}", service.trim_end_matches("-service"));
+            assert_eq!(written, [own], "{service} mounts {volumes}");
+        }
     }
+}
+
+#[test]
+fn a_container_that_starts_anew_knows_where_the_others_are() {
+    let compose = compose();
+    for service in Service::ALL {
+        let variable = format!("{}__DISCOVERY__CACHE_DIR", service.variable);
+        assert_eq!(compose.environment(service.name, &variable), [KEPT], "{}", service.name);
+    }
+    // The owner of a volume is that of the folder in the image on which it is mounted first.
+    let stages = stages();
+    let stage = |name: &str| stages.iter().find(|stage| stage.name == name).unwrap();
+    let (folder, name) = KEPT.rsplit_once('/').unwrap();
+    let copied = format!("--from=build --chown=65532:65532 /out/kept {folder}");
+    assert!(stage("runtime").all("COPY").contains(&copied.as_str()));
+    assert!(stage("build").all("RUN")[0].contains(&format!("mkdir -p /out/kept/{name} ")));
 }
 
 #[test]
@@ -189,7 +212,7 @@ fn a137_no_secret_in_a_layer() {
         assert!(image.all("ADD").is_empty(), "{}", image.name);
         for line in image.all("COPY") {
             let is_built = line.starts_with("--from=build ") && line.contains(" /out/")
-                || line.starts_with("--from=build --chown=65532:65532 /out/credentials ");
+                || line.starts_with("--from=build --chown=65532:65532 /out/");
             assert!(is_built, "{} copies what was not built: {line}", image.name);
         }
     }

@@ -7,6 +7,8 @@ use super::{defaults, documents, is, items, of_service, text};
 
 /// What would let a pod look out of its box.
 const WINDOWS: [&str; 4] = ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"];
+/// What belongs to a pod alone and goes with it.
+const KEPT: &str = "/var/lib/enterprisehub";
 /// Seconds for which the name server of a cluster may answer from memory.
 const NAMES_KEPT_S: u64 = 5;
 /// Seconds to deregister, to let late tasks and connections go, and to flush telemetry.
@@ -106,5 +108,34 @@ fn a_pod_has_time_to_tell_its_callers_and_to_finish() {
         assert!(notice >= noticed, "{}: callers notice within {noticed} s", service.name);
         let needed = notice + ms("server", "drain_timeout_ms").div_ceil(1_000) + REST_S;
         assert!(grace >= needed, "{} needs {needed} s to stop", service.name);
+    }
+}
+
+/// With Consul, a container that starts anew while that is away begins with what it has kept.
+#[test]
+fn a_service_that_asks_consul_keeps_the_answers_where_it_may_write() {
+    let parts = documents("components/consul");
+    let literals: Vec<&str> = parts
+        .iter()
+        .flat_map(|(_, one)| items(&one["configMapGenerator"]))
+        .flat_map(|one| items(&one["literals"]))
+        .map(text)
+        .collect();
+    let patches: Vec<&Value> = parts.iter().flat_map(|(_, one)| items(&one["patches"])).collect();
+    for service in Service::ALL {
+        let kept = format!("{}__DISCOVERY__CACHE_DIR={KEPT}/discovery", service.variable);
+        assert!(literals.contains(&kept.as_str()), "{}", service.name);
+        let pod = of_service(service, "Deployment")["spec"]["template"]["spec"].clone();
+        let has_folder = items(&pod["containers"][0]["volumeMounts"])
+            .iter()
+            .any(|mount| mount["mountPath"] == KEPT && mount["readOnly"].is_null());
+        let kind = service.name.trim_end_matches("-service");
+        let gets_folder = patches.iter().any(|patch| {
+            let named = text(&patch["target"]["name"]);
+            named.split(['(', '|', ')']).any(|name| name == kind)
+                && text(&patch["patch"]).contains(&format!("mountPath: {KEPT} }}"))
+        });
+        // A folder that is mounted twice is refused.
+        assert_ne!(has_folder, gets_folder, "{}", service.name);
     }
 }
