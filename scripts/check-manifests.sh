@@ -67,13 +67,15 @@ if command -v kubectl >/dev/null; then
         render "$overlay"
         valid "$overlay" "$work/rendered.yaml"
     done
-    # No overlay has this component, which is for those who discover by Consul.
-    mkdir "$work/consul"
-    to=$(realpath --relative-to="$work/consul" "$manifests")
-    printf 'resources: [%s/overlays/dev]\ncomponents: [%s/components/consul]\n' "$to" "$to" \
-        >"$work/consul/kustomization.yaml"
-    render "$work/consul"
-    valid "$manifests/overlays/dev with Consul" "$work/rendered.yaml"
+    # No overlay has these components, which are for those who have Consul or Prometheus's operator.
+    for component in consul prometheus; do
+        mkdir "$work/$component"
+        to=$(realpath --relative-to="$work/$component" "$manifests")
+        printf 'resources: [%s/overlays/dev]\ncomponents: [%s/components/%s]\n' "$to" "$to" "$component" \
+            >"$work/$component/kustomization.yaml"
+        render "$work/$component"
+        valid "$manifests/overlays/dev with $component" "$work/rendered.yaml"
+    done
 else
     say "kubectl is missing, so OVERLAYS ARE NOT RENDERED"
     mapfile -t files < <(find "$manifests" -name '*.yaml' ! -name kustomization.yaml)

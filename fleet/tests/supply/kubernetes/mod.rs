@@ -143,6 +143,22 @@ fn every_manifest_is_listed_and_every_listed_one_is_there() {
     }
 }
 
+/// Rules and dashboards go by jobs that are named after services.
+#[test]
+fn prometheus_reads_internal_ports_and_names_jobs_after_services() {
+    let parts = documents("components/prometheus");
+    let (_, monitor) = parts.iter().find(|(_, one)| is(one, "PodMonitor")).unwrap();
+    let spec = &monitor["spec"];
+    assert_eq!(spec["jobLabel"], NAME);
+    let selected = serde_json::json!({ "app.kubernetes.io/part-of": "enterprisehub" });
+    assert_eq!(spec["selector"]["matchLabels"], selected);
+    let list = documents("base").into_iter().find(|(_, one)| !one["labels"].is_null());
+    let label = list.unwrap().1["labels"][0].clone();
+    assert_eq!((&label["pairs"], &label["includeTemplates"]), (&selected, &Value::Bool(true)));
+    let [endpoint] = items(&spec["podMetricsEndpoints"]) else { panic!("{spec}") };
+    assert_eq!((&endpoint["port"], &endpoint["path"]), (&"internal".into(), &"/metrics".into()));
+}
+
 fn is_list(document: &Value) -> bool {
     is(document, "Kustomization") || is(document, "Component")
 }
