@@ -9,7 +9,9 @@
 # harness gives it, or its services end with exit code 64 and name the one that they do not know.
 #
 # usage: scripts/check-upgrade.sh [COMMIT [REQUESTS]]
-#   COMMIT    the version before: a commit, tag or branch; by default the last release before HEAD
+#   COMMIT    the version before: a commit, tag or branch. By default the last release before HEAD; where
+#             there is none yet, the commit at which this branch left origin/main; and on main itself, the
+#             commit before the last one that changed a migration. Which of them it is, is said
 #   REQUESTS  how many requests are made, at least; 3000 by default
 #
 # Exit code: 0, nothing was lost; 1, something was, or a build or start failed; 2, nothing was tested.
@@ -23,8 +25,29 @@ fail() {
 
 requests=${2:-3000}
 [[ $requests =~ ^[1-9][0-9]*$ ]] || fail "REQUESTS is a number"
-before=${1:-$(git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ 2>/dev/null || true)}
-[ -n "$before" ] || fail "there is no release before HEAD: name a commit"
+
+# Prints the version before, and why it is that one.
+choose() {
+    local found head
+    head=$(git rev-parse HEAD)
+    if found=$(git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ 2>/dev/null); then
+        echo "$found the last release"
+    elif found=$(git merge-base HEAD origin/main 2>/dev/null) && [ "$found" != "$head" ]; then
+        echo "$found for want of a release, where this branch left origin/main"
+    elif found=$(git log -1 --first-parent --format=%H -- '*/migrations/*') && [ -n "$found" ] &&
+        found=$(git rev-parse --verify --quiet "$found^"); then
+        echo "$found for want of a release, what was there before the last change of a schema"
+    fi
+}
+
+if [ $# -gt 0 ] && [ -n "$1" ]; then
+    before=$1 why="as told"
+else
+    [ "$(git rev-parse --is-shallow-repository)" = false ] ||
+        fail "the history is cut off, and the version before with it: git fetch --unshallow --tags, or name a commit"
+    read -r before why <<<"$(choose)"
+    [ -n "$before" ] || fail "there is no release before HEAD and no change of a schema: name a commit"
+fi
 commit=$(git rev-parse --verify --quiet "$before^{commit}") || fail "there is no commit $before"
 
 folder=$PWD/.ehub/upgrade/$commit
@@ -35,7 +58,8 @@ if [ ! -d "$folder/source" ]; then
     mv "$folder/unpacked" "$folder/source"
 fi
 
-echo "check-upgrade: building $before ($commit)"
+echo "check-upgrade: the version before is $before: $why"
+echo "check-upgrade: building $commit"
 packages=()
 for service in gateway user auth order payment notify; do packages+=(--package "$service-service"); done
 # In its own folder, where cargo takes its own toolchain and settings, and into a target of its own.
