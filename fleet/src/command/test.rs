@@ -58,17 +58,23 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
 
 async fn build_and_test(args: &Args, site: &Site, progress: &Progress) -> Result<ExitStatus> {
     let root = site.layout.root();
-    let plan = plan::complete(&site.layout, Plan::detect_private, |text| progress.tell(text))?;
+    let given = GIVEN.iter().all(|name| environment::find(name).is_some());
+    // Only fleets start servers beside those that are given.
+    let plan = if given && !tests_fleets(args) {
+        None
+    } else {
+        Some(plan::complete(&site.layout, Plan::detect_private, |text| progress.tell(text))?)
+    };
     let step = progress.step("Building services and tests");
     let built = run_cargo(root, &build_arguments(args), &[]).await?;
     if !built.success() {
         return Ok(built);
     }
     step.done("cargo build");
-    if GIVEN.iter().all(|name| environment::find(name).is_some()) {
+    let Some(plan) = plan.filter(|_| !given) else {
         progress.tell("using the middleware named by EH_TEST_*");
         return run_cargo(root, &test_arguments(args), &[]).await;
-    }
+    };
     let mut middleware = Middleware::provide(site, &plan, progress).await?;
     let variables = test_variables(&middleware.addresses);
     let outcome = run_cargo(root, &test_arguments(args), &variables).await;
@@ -115,10 +121,15 @@ async fn run_cargo(
     Group::start(&mut command)?.wait().await
 }
 
+/// Whether the end-to-end tests are among them.
+fn tests_fleets(args: &Args) -> bool {
+    args.packages.is_empty() || args.packages.iter().any(|name| name == "fleet")
+}
+
 /// The end-to-end tests start the services' binaries.
 fn build_arguments(args: &Args) -> Vec<String> {
     let mut arguments = words("build --all-features --bins --tests");
-    if args.packages.iter().any(|name| name == "fleet") {
+    if tests_fleets(args) {
         arguments.extend(words("--workspace"));
     } else {
         arguments.extend(selection(args));
@@ -161,7 +172,9 @@ mod tests {
     fn the_end_to_end_tests_get_their_services() {
         let args = Args { packages: words("fleet"), filters: vec![], options: vec![] };
         assert!(build_arguments(&args).contains(&"--workspace".to_owned()));
+        assert!(tests_fleets(&Args { packages: vec![], filters: vec![], options: vec![] }));
         let args = Args { packages: words("chassis"), filters: vec![], options: vec![] };
+        assert!(!tests_fleets(&args));
         assert!(!build_arguments(&args).contains(&"--workspace".to_owned()));
     }
 
