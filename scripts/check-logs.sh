@@ -7,6 +7,7 @@ set -eu
 cd "${1:-$(dirname "$0")/..}"
 
 # One finding per line; an event may span several lines, hence the whole file in one string.
+# shellcheck disable=SC2016 # its variables are Perl's
 findings=$(find ./*/src -name '*.rs' -print0 | xargs -0 perl -0777 -ne '
     s/^#\[cfg\(test\)\].*//ms;
     while (/\b(?:tracing::)?(trace|debug|info|warn|error)!\s*\(((?:[^()"]|"(?:[^"\\]|\\.)*"|(\((?:[^()]|(?3))*\)))*)\)/sg) {

@@ -18,6 +18,11 @@ stage_scripts() {
     scripts/check-layers.sh --self-test 2>/dev/null
     scripts/check-layers.sh
     scripts/check-logs.sh
+    if command -v shellcheck >/dev/null; then
+        shellcheck --severity=warning scripts/*.sh .ci/run .github/*.sh
+    else
+        echo "shellcheck is missing, so SCRIPTS ARE NOT CHECKED" >&2
+    fi
 }
 
 # Linting compiles everything, OpenSSL included, which needs perl and make.
@@ -43,13 +48,14 @@ stage_protocol() {
 # Rules and their unit tests by promtool, routes by amtool; that rules ask for what is exported, by the
 # tests of fleet. A machine that cannot have both skips this, and says so.
 stage_observability() {
-    local rules=deploy/observability/rules PATH="$PWD/.ehub/bin:$PATH"
+    local files rules=deploy/observability/rules PATH="$PWD/.ehub/bin:$PATH"
     if ! scripts/install-promtool.sh; then
         echo "promtool or amtool is missing, so RULES AND ALERTS ARE NOT TESTED" >&2
         return
     fi
     promtool check config --syntax-only deploy/observability/prometheus.yml
-    promtool check rules $(find "$rules" -name '*.yml' ! -name '*_test.yml')
+    mapfile -t files < <(find "$rules" -name '*.yml' ! -name '*_test.yml')
+    promtool check rules "${files[@]}"
     promtool test rules "$rules"/*_test.yml
     amtool check-config deploy/observability/alertmanager.yml
 }

@@ -51,6 +51,7 @@ install_packages() {
 
 # The archives this machine already uses, so that a mirror or a proxy keeps working.
 debian_archives() {
+    # shellcheck disable=SC2016 # apt's own name
     apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sort -u | grep -E '/debian/?$' || true
 }
 
