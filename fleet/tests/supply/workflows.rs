@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fleet::services::Service;
 use serde_json::{Map, Value};
 
+use crate::compose::Compose;
 use crate::{read, root, yaml};
 
 /// Who may act in our name. Their actions are named by major version.
@@ -22,6 +23,11 @@ fn workflows() -> Vec<(String, Value)> {
         (name, documents.remove(0))
     });
     workflows.collect()
+}
+
+fn workflow(name: &str) -> Value {
+    let found = workflows().into_iter().find(|(file, _)| file == name);
+    found.unwrap_or_else(|| panic!("there is no {name}")).1
 }
 
 fn jobs(workflow: &Value) -> &Map<String, Value> {
@@ -92,8 +98,7 @@ fn scripts_are_not_put_together() {
 
 #[test]
 fn all_images_are_released() {
-    let workflows = workflows();
-    let (_, release) = workflows.iter().find(|(file, _)| file == "release.yml").unwrap();
+    let release = workflow("release.yml");
     let attested: BTreeSet<&str> = release["jobs"]["provenance"]["strategy"]["matrix"]["name"]
         .as_array()
         .unwrap()
@@ -108,4 +113,48 @@ fn all_images_are_released() {
             assert!(images.clone().all(|image| script.contains(image)), "{script}");
         }
     }
+}
+
+/// The commands of a job.
+fn scripts(job: &Value) -> impl Iterator<Item = &str> {
+    steps(job).iter().filter_map(|step| step["run"].as_str()).map(str::trim)
+}
+
+#[test]
+fn every_stage_of_the_checks_is_run_by_a_job() {
+    let script = read("scripts/ci.sh");
+    let (_, rest) = script.split_once("all_stages=(").unwrap();
+    let stages: BTreeSet<&str> = rest.split(')').next().unwrap().split_whitespace().collect();
+    let ci = workflow("ci.yml");
+    let commands = jobs(&ci).values().flat_map(scripts);
+    let run = commands.filter_map(|command| command.strip_prefix(".ci/run "));
+    assert_eq!(run.flat_map(str::split_whitespace).collect::<BTreeSet<_>>(), stages);
+}
+
+#[test]
+fn servers_of_a_job_are_those_of_the_fleet_and_tests_are_told_all_of_them() {
+    let (ci, fleet) = (workflow("ci.yml"), Compose::parse(&read("deploy/docker-compose.yml")));
+    let job = &ci["jobs"]["servers"];
+    for server in ["mysql", "redis", "rabbitmq"] {
+        assert_eq!(fleet.of(server, "image"), [job["services"][server]["image"].as_str().unwrap()]);
+    }
+    let consul = fleet.of("consul", "image")[0];
+    assert!(scripts(job).any(|script| script.contains(consul)), "{consul}");
+    for variable in ["MYSQL", "REDIS", "AMQP", "CONSUL"] {
+        assert!(job["env"][format!("EH_TEST_{variable}_URL")].is_string(), "{variable}");
+    }
+    let tested = scripts(job).find(|script| script.starts_with("cargo ehub test")).unwrap();
+    for package in Service::ALL.iter().map(|service| service.name).chain(["chassis"]) {
+        assert!(tested.contains(&format!("--package {package}")), "{package}");
+    }
+}
+
+/// The version before is looked for in the history.
+#[test]
+fn an_upgrade_is_tried_with_the_whole_history() {
+    let upgrade = workflow("upgrade.yml");
+    assert!(upgrade["on"]["schedule"][0]["cron"].is_string());
+    let job = &upgrade["jobs"]["upgrade"];
+    assert!(scripts(job).any(|script| script == "scripts/check-upgrade.sh"));
+    assert_eq!(steps(job)[0]["with"]["fetch-depth"], 0);
 }
