@@ -160,15 +160,15 @@ impl Fleet {
         self.database.as_mut().context("ask for FleetOptions::own_database to control the database")
     }
 
-    /// Freezes the fleet's own Consul: it accepts connections and answers nothing.
-    pub fn pause_consul(&mut self) -> Result<()> {
-        self.own_server(Part::Consul)?.signal(Signal::SIGSTOP);
+    /// Freezes the fleet's own Redis or Consul: it accepts connections and answers nothing.
+    pub fn pause_server(&mut self, part: Part) -> Result<()> {
+        self.own_server(part)?.signal(Signal::SIGSTOP);
         Ok(())
     }
 
-    /// Lets a frozen Consul go on.
-    pub fn resume_consul(&mut self) -> Result<()> {
-        self.own_server(Part::Consul)?.signal(Signal::SIGCONT);
+    /// Lets a frozen Redis or Consul go on.
+    pub fn resume_server(&mut self, part: Part) -> Result<()> {
+        self.own_server(part)?.signal(Signal::SIGCONT);
         Ok(())
     }
 

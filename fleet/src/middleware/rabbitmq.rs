@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
 use tokio::process::Child;
 
 use super::server::{START_LIMIT, STOP_LIMIT};
@@ -81,6 +82,16 @@ impl RabbitMq {
     pub fn kill_node(&mut self) -> Result<()> {
         self.node.kill()?;
         Ok(())
+    }
+
+    /// Freezes the broker: connections stay, answers do not come.
+    pub fn freeze(&self) {
+        self.node.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.node.signal(Signal::SIGCONT);
     }
 
     /// Starts the broker again without waiting for it.

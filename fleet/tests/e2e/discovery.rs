@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use fleet::harness::Api;
+use fleet::middleware::Part;
 use fleet::services::Service;
 use fleet::{Fleet, FleetOptions, wait};
 use tokio::time::MissedTickBehavior;
@@ -72,8 +73,8 @@ async fn happen(fleet: &mut Fleet, fault: Fault) -> Result<()> {
     };
     let before = said(fleet)?;
     match fault {
-        Fault::Hangs => fleet.pause_consul()?,
-        Fault::HangsNoLonger => fleet.resume_consul()?,
+        Fault::Hangs => fleet.pause_server(Part::Consul)?,
+        Fault::HangsNoLonger => fleet.resume_server(Part::Consul)?,
         Fault::Dies => fleet.kill_consul()?,
         Fault::ComesBackEmpty => fleet.start_consul().await?,
     }
@@ -97,7 +98,7 @@ async fn services_that_start_while_consul_is_away_find_each_other() -> Result<()
     let mut fleet = Fleet::start(impatient()).await?;
     fleet.seed().await?;
     let customer = fleet.customer().await?;
-    fleet.pause_consul()?;
+    fleet.pause_server(Part::Consul)?;
     start_anew(&mut fleet, &customer).await?;
     fleet.kill_consul()?;
     start_anew(&mut fleet, &customer).await?;
