@@ -5,6 +5,7 @@
 //! line (`ehub bench`) starts a private one for it where none is named.
 
 pub mod logins;
+pub mod neighbours;
 pub mod overload;
 pub mod resident;
 pub mod samples;

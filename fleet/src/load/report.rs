@@ -39,6 +39,17 @@ struct Route {
     good: u64,
 }
 
+/// What came of the calls of one route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Calls that were answered, or given up.
+    pub ended: u64,
+    /// Those of them without a good answer.
+    pub failed: u64,
+    /// The longest of them, from the moment at which it was due.
+    pub longest: Duration,
+}
+
 /// Figures of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -85,6 +96,19 @@ impl Report {
     /// Calls that were answered, or given up.
     pub fn ended(&self) -> u64 {
         self.routes.values().map(|route| route.times.count()).sum()
+    }
+
+    /// What came of the calls, by route.
+    pub fn tallies(&self) -> impl Iterator<Item = (Ask, Tally)> {
+        self.routes.iter().map(|(ask, Route { times, good })| {
+            let ended = times.count();
+            (*ask, Tally { ended, failed: ended.saturating_sub(*good), longest: times.max() })
+        })
+    }
+
+    /// How often each status was answered, or why nothing was.
+    pub fn answers(&self) -> &BTreeMap<String, u64> {
+        &self.answers
     }
 
     /// Share of the arrivals that got no good answer. What was not started got none.
@@ -196,6 +220,10 @@ mod tests {
         report.add(&outcome(Ask::Place, Ok(503), Some("SERVICE_UNAVAILABLE")));
         report.add(&outcome(Ask::Products, Err("timeout"), None));
         assert_eq!(report.ended(), 3);
+        let longest = Duration::from_millis(20);
+        let placed = Tally { ended: 2, failed: 1, longest };
+        assert!(report.tallies().any(|found| found == (Ask::Place, placed)));
+        assert_eq!(report.answers().get("timeout"), Some(&1));
         assert!((report.failed_share() - 0.75).abs() < 1e-9);
         assert!(report.advice().unwrap().contains("--max-in-flight"));
         let text = report.render();

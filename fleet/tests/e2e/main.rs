@@ -14,6 +14,7 @@ mod faults;
 mod flows;
 mod mail;
 mod metrics;
+mod neighbours;
 mod payments;
 mod provider;
 mod replicas;

@@ -141,13 +141,13 @@ pub(super) fn peak(steps: &[Step]) -> Option<&Step> {
 }
 
 /// After how many of the first `length` seconds those begin that are well, [`WELL_S`] of them in a row.
-pub(super) fn recovered_after(seconds: &[Second], length: usize) -> Option<u64> {
+pub(in crate::bench) fn recovered_after(seconds: &[Second], length: usize) -> Option<u64> {
     let watched = seconds.get(..length.min(seconds.len())).unwrap_or_default();
     let well = watched.windows(WELL_S).position(|row| row.iter().all(Second::is_well))?;
     u64::try_from(well).ok()
 }
 
-pub(super) fn whole_seconds(length: Duration) -> usize {
+pub(in crate::bench) fn whole_seconds(length: Duration) -> usize {
     usize::try_from(length.as_secs()).unwrap_or(usize::MAX)
 }
 

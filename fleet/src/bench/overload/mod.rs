@@ -18,6 +18,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
 pub use self::measured::{Bounds, Measured, Step, WELL_S};
+pub(in crate::bench) use self::measured::{recovered_after, whole_seconds};
 pub use self::report::Report;
 use self::search::Search;
 use crate::load::{self, Customer, Mix, Plan};

@@ -1,5 +1,6 @@
 //! `ehub bench`: measures what is promised about time.
 
+mod neighbours;
 mod overload;
 
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use crate::bench::resident::Resident;
 use crate::bench::samples::{Samples, milliseconds};
 use crate::bench::slow::{Crowd, Manner, require_descriptors_for, well_behaved};
 use crate::bench::{self, logins};
-use crate::harness::{Api, Fleet};
+use crate::harness::{Api, Fleet, FleetOptions};
 use crate::layout::Layout;
 use crate::middleware::{Plan, plan};
 use crate::services::{Profile, Service, build};
@@ -56,6 +57,19 @@ enum What {
     },
     /// What is left of the goodput when far more is asked than is borne, and how soon all is well again
     Overload(overload::Args),
+    /// What clients notice while Redis, Consul, RabbitMQ, another service or the payment provider is
+    /// away, and how soon all is well again
+    Neighbours(neighbours::Args),
+}
+
+impl What {
+    /// The private fleet on which it is measured.
+    fn fleet(&self) -> FleetOptions {
+        match self {
+            Self::Neighbours(_) => bench::neighbours::options(),
+            Self::Logins { .. } | Self::SlowClients { .. } | Self::Overload(_) => bench::options(),
+        }
+    }
 }
 
 /// What is measured: a gateway, and the fleet behind it if that is ours.
@@ -68,6 +82,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::SlowClients { connections, .. } => require_descriptors_for(*connections)?,
         What::Overload(overload) => overload.check()?,
+        What::Neighbours(neighbours) => neighbours.check(args.url.as_deref())?,
         What::Logins { .. } => {}
     }
     let measured = async {
@@ -91,6 +106,7 @@ async fn measure(what: &What, place: &mut Place) -> Result<ExitCode> {
             slow_clients(place, *connections, Duration::from_secs(*seconds)).await
         }
         What::Overload(args) => overload::run(args, place).await,
+        What::Neighbours(args) => neighbours::run(args, place).await,
     }
 }
 
@@ -165,7 +181,7 @@ impl Place {
         step.done("cargo build");
         go_on_as(&layout, Profile::Release)?;
         let step = progress.step("Starting a private fleet");
-        let fleet = Fleet::start(bench::options()).await?;
+        let fleet = Fleet::start(args.what.fleet()).await?;
         fleet.seed().await?;
         step.done("");
         let base = fleet.gateway_urls().into_iter().next().unwrap_or_default();
