@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use fleet::harness::Api;
+use fleet::middleware::Part;
 use fleet::services::Service;
 use fleet::{Fleet, FleetOptions, wait};
 use futures::future::try_join;
@@ -45,7 +46,7 @@ async fn a_dead_instance_fails_no_read_and_gets_no_more_calls() -> Result<()> {
     let gateway = Metrics::of(&mut fleet, Service::GATEWAY, 0)?;
     let lose = async {
         until_it_has_its_share(&mut fleet).await?;
-        fleet.pause_consul()?;
+        fleet.pause_server(Part::Consul)?;
         let before = gateway.counted().await?;
         let killed = Instant::now();
         fleet.kill(SERVICE, LOST)?;
@@ -72,7 +73,7 @@ async fn a_dead_instance_fails_no_read_and_gets_no_more_calls() -> Result<()> {
     ensure!(failed.is_empty(), "{failed:?}");
     // Those that made the gateway leave it out, and those that were under way to it by then.
     ensure!(attempts <= THRESHOLD + STEADY.under_way + trials, "{attempts} calls");
-    fleet.resume_consul()?;
+    fleet.resume_server(Part::Consul)?;
     fleet.restart(SERVICE, LOST).await?;
     fleet.finish().await
 }
@@ -87,7 +88,7 @@ async fn a_frozen_instance_fails_only_reads_that_wait_for_it_already() -> Result
     let gateway = Metrics::of(&mut fleet, Service::GATEWAY, 0)?;
     let lose = async {
         until_it_has_its_share(&mut fleet).await?;
-        fleet.pause_consul()?;
+        fleet.pause_server(Part::Consul)?;
         let before = gateway.counted().await?;
         fleet.pause(SERVICE, LOST)?;
         gateway.until_ejections(before.ejections + 1).await?;
@@ -116,7 +117,7 @@ async fn a_frozen_instance_fails_only_reads_that_wait_for_it_already() -> Result
     ensure!(is_told, "{failed:?}");
 
     fleet.resume(SERVICE, LOST)?;
-    fleet.resume_consul()?;
+    fleet.resume_server(Part::Consul)?;
     let reads = Reads::new(&reads.customer, &reads.path, STEADY);
     let come_back = async {
         until_it_has_its_share(&mut fleet).await?;
