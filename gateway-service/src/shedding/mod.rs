@@ -3,9 +3,11 @@
 //!
 //! How much can be served is not configured but observed (`limit.rs`). Each class of requests may
 //! fill a share of it: what is left above the share of reads is there for orders, and what is left
-//! above that for payments. Callbacks of the payment provider have a share apart, which nobody else
+//! above that for payments. Callbacks of the payment provider have places apart, which nobody else
 //! fills and which they do not leave: anybody can send what looks like one, and who sent it is
-//! known when its signature is checked, which is after this. Nothing here does I/O or looks at a clock.
+//! known when its signature is checked, which is after this. Their number does not follow the limit:
+//! that comes down under the load of customers and stays there while few of them come, and the money of
+//! the provider would wait for a load that is over. Nothing here does I/O or looks at a clock.
 
 pub(crate) mod limit;
 mod pace;
@@ -53,6 +55,8 @@ pub(crate) struct Shedder {
     config: SheddingConfig,
     limit: Limit,
     paces: Vec<Pace>,
+    /// Callbacks that may be in at once, whatever is observed.
+    callbacks_max: usize,
     /// Requests that are in and no callbacks.
     customers: usize,
     callbacks: usize,
@@ -65,6 +69,7 @@ impl Shedder {
             config: config.clone(),
             limit: Limit::new(config, max, now),
             paces: (0..routes).map(|_| Pace::new(now)).collect(),
+            callbacks_max: share(max, config.callback_percent),
             customers: 0,
             callbacks: 0,
         }
@@ -105,22 +110,26 @@ impl Shedder {
         }
     }
 
-    /// How many requests may be in at most.
+    /// How many requests may be in at most, callbacks apart.
     pub(crate) fn limit(&self) -> usize {
         self.limit.current()
     }
 
-    /// How many may be in when one of this class comes; at least one, or a class would be shut out.
+    /// How many may be in when one of this class comes.
     fn room(&self, priority: Priority) -> usize {
-        let limit = self.limit.current();
         let percent = match priority {
-            Priority::Callback => self.config.callback_percent,
+            Priority::Callback => return self.callbacks_max,
             Priority::Pay => self.config.pay_percent,
             Priority::Order => self.config.order_percent,
             Priority::Read => self.config.read_percent,
         };
-        (limit * usize::from(percent) / 100).max(1)
+        share(self.limit.current(), percent)
     }
+}
+
+/// At least one, or a class would be shut out.
+fn share(limit: usize, percent: u8) -> usize {
+    (limit * usize::from(percent) / 100).max(1)
 }
 
 #[cfg(test)]
@@ -165,6 +174,34 @@ mod tests {
         shedder.leave(Pay);
         assert!(!shedder.enter(Callback));
         assert!(shedder.enter(Pay));
+    }
+
+    #[test]
+    fn an_overload_that_is_over_costs_callbacks_no_place() {
+        let (begin, usual) = (Instant::now(), Duration::from_millis(10));
+        let config = SheddingConfig { calm_ms: 0, ..SheddingConfig::default() };
+        let mut shedder = Shedder::new(&config, 512, 1, begin);
+        shedder.learn(0, usual, begin);
+        let mut customers = 0;
+        while shedder.enter(Pay) {
+            customers += 1;
+        }
+        // Within the time for which the usual pace is remembered.
+        for step in 1..=1_200_u32 {
+            shedder.learn(0, usual * 10, begin + Duration::from_millis(20) * step);
+        }
+        assert_eq!(shedder.limit(), config.min_limit);
+        for _ in 0..customers {
+            shedder.leave(Pay);
+        }
+        for callback in 0..25 {
+            assert!(shedder.enter(Callback), "{callback} of 5 % of 512");
+        }
+        assert!(!shedder.enter(Callback));
+        for customer in 0..15 {
+            assert!(shedder.enter(Pay), "{customer} of 95 % of 16");
+        }
+        assert!(!shedder.enter(Pay));
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub struct SheddingConfig {
     pub order_percent: u8,
     /// The same for payments, cancellations and refunds.
     pub pay_percent: u8,
-    /// Percentage of the limit that callbacks of the payment provider may fill, and nobody else; with
-    /// `pay_percent` 100 at most.
+    /// Percentage of `server.max_concurrency` that callbacks of the payment provider may fill, and nobody
+    /// else, however low the limit is; with `pay_percent` 100 at most.
     pub callback_percent: u8,
 }
 
