@@ -25,6 +25,10 @@ pub enum MailError {
         /// The server's code.
         code: u16,
     },
+    /// It was said whole, and the answer cannot be read. Said again it may arrive twice, and as often as it
+    /// is said where the server always answers so.
+    #[error("the answer to the message cannot be read: it may have been taken")]
+    Unclear,
     /// It may be taken at another time.
     #[error("the message was not taken")]
     Unavailable {

@@ -328,6 +328,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_message_that_may_have_arrived_is_not_sent_again_by_itself() {
+        let fixture = Fixture::new();
+        fixture.order(MailKind::VerifyEmail, "the new key", "alice@example.com").await;
+        fixture.mailer.refuse(MailError::Unclear);
+        fixture.send().await;
+        fixture.wait(60);
+        assert_eq!(fixture.send().await, 0);
+        assert_eq!(fixture.mails.sealed_mails().len(), 1, "it can be replayed");
+    }
+
+    #[tokio::test]
     async fn a_message_under_an_unknown_key_waits_for_the_key() {
         let fixture = Fixture::new();
         fixture.order(MailKind::VerifyEmail, "a foreign key", "alice@example.com").await;

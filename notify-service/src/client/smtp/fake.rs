@@ -20,7 +20,8 @@ pub(super) struct Fake {
     heard: Mutex<Vec<String>>,
 }
 
-/// What a server says to what begins so; else 250.
+/// What a server says to what begins so; else 250. U+FFFD stands for a byte that is no text, and an empty
+/// answer for a connection that is broken off.
 pub(super) type Script = &'static [(&'static str, &'static str)];
 
 pub(super) const GREETING: &str = "220 mx.example";
@@ -94,8 +95,11 @@ impl Fake {
             let step = if in_text { "." } else { line };
             let known = script.iter().chain(USUAL).find(|(start, _)| step.starts_with(start));
             let answer = known.map_or("250 ok", |(_, answer)| *answer);
+            if answer.is_empty() {
+                return None;
+            }
             in_text = step == "DATA" && answer.starts_with("354");
-            stream.write_all(format!("{answer}\r\n").as_bytes()).await.ok()?;
+            stream.write_all(&bytes_of(answer)).await.ok()?;
             stream.flush().await.ok()?;
             if step == "STARTTLS" && answer.starts_with("220") {
                 return Some(stream.into_inner());
@@ -106,6 +110,11 @@ impl Fake {
     pub(super) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
+}
+
+fn bytes_of(answer: &str) -> Vec<u8> {
+    let parts: Vec<&[u8]> = answer.split('\u{fffd}').map(str::as_bytes).collect();
+    [&parts.join(&0xff_u8)[..], b"\r\n"].concat()
 }
 
 /// Who a server proves to be, and the file with the authority that vouches for it.

@@ -11,6 +11,7 @@ mod plain;
 mod tests;
 
 use std::error::Error;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::Duration;
@@ -42,6 +43,8 @@ use crate::model::Letter;
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// "Start mail input".
 const GO_ON: u16 = 354;
+/// lettre's words for a connection that ended before the answer did.
+const BROKEN_OFF: &str = "incomplete response";
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +150,7 @@ impl SmtpMailer {
         if !answer.has_code(GO_ON) {
             return Err(MailError::unavailable(Unexpected(answer.code().into())));
         }
-        done(&connection.message(&message.bytes).await.map_err(refusal)?)?;
+        done(&connection.message(&message.bytes).await.map_err(verdict)?)?;
         Ok(connection)
     }
 
@@ -227,6 +230,26 @@ fn refusal(error: SmtpError) -> MailError {
         Some(code) if error.is_permanent() => MailError::Refused { code: code.into() },
         _ => may_pass(error),
     }
+}
+
+/// What has failed after the message was said whole: the server may have it if its answer cannot be read,
+/// and has not said so if there was none.
+fn verdict(error: SmtpError) -> MailError {
+    if is_unreadable(&error) { MailError::Unclear } else { refusal(error) }
+}
+
+/// Whether there was an answer, and none that can be read.
+fn is_unreadable(error: &SmtpError) -> bool {
+    let Some(source) = error.source() else { return false };
+    if error.is_response() {
+        return source.to_string() != BROKEN_OFF;
+    }
+    // What rustls cannot read is no answer of the server.
+    let of_tls =
+        |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    source
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData && !of_tls(error))
 }
 
 #[async_trait]

@@ -39,7 +39,8 @@ impl AsyncRead for PlainStream {
         let line = waiting.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
         let taken = line.unwrap_or(waiting.len()).min(buf.remaining());
         let Some(left) = this.left.checked_sub(taken) else {
-            return Poll::Ready(Err(io::Error::other("the server says too much")));
+            let too_much = io::Error::new(io::ErrorKind::InvalidData, "the server says too much");
+            return Poll::Ready(Err(too_much));
         };
         buf.put_slice(&waiting[..taken]);
         this.left = left;

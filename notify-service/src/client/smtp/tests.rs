@@ -140,6 +140,29 @@ async fn what_is_refused_for_good_is_told_from_what_may_pass() {
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_read_is_told_from_a_connection_that_is_lost() {
+    for script in [
+        &[(".", "250")][..],
+        &[(".", "nonsense about alice@example.com")],
+        &[(".", "250 \u{fffd} for alice@example.com")],
+        &[(".", "250-one\r\n251 another")],
+    ] {
+        let fake = Fake::bind(Security::None).await;
+        let unclear = send_to(&fake, script, &letter("x")).await.unwrap_err();
+        assert!(matches!(unclear, MailError::Unclear), "{script:?}: {unclear:?}");
+    }
+    let (identity, letter) = (Identity::of("127.0.0.1"), letter("x"));
+    let fake = Fake::bind(Security::Tls).await;
+    let script: Script = &[OFFERS_TLS, (".", "250 \u{fffd}")];
+    let unclear = send_by_tls(&fake, (&identity, &identity), script, &letter).await;
+    assert!(matches!(unclear, Err(MailError::Unclear)), "{unclear:?}");
+    for script in [&[(".", "")][..], &[("DATA", "")], &[("DATA", "250")]] {
+        let fake = Fake::bind(Security::None).await;
+        cause(send_to(&fake, script, &letter).await);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_the_library_panics_at_is_nonsense_and_no_end() {
     const BLANK: Script = &[("EHLO", "250-mx.example\r\n250- \r\n250 AUTH PLAIN")];
     let (identity, letter) = (Identity::of("127.0.0.1"), letter("x"));
