@@ -156,6 +156,9 @@ async fn a_link_that_is_over_is_neither_kept_nor_put_back(repository: &dyn Repos
     assert!(!repository.replay(&found[0], early).await.unwrap(), "nothing is left to send");
     let over = [mail(MailKind::VerifyEmail, now())];
     assert!(!given_up(repository, &over, 1800).await[0].is_sealed);
+    repository.forget_links(at(1800), 10).await.unwrap();
+    let later = repository.forget_links(at(86_400), 10).await.unwrap();
+    assert_eq!(later, 0, "what is done is not looked at again");
 }
 
 async fn what_is_old_is_forgotten(repository: &dyn Repository) {

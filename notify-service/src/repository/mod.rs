@@ -134,7 +134,7 @@ pub trait MailRepository: Send + Sync {
     async fn settle(&self, taken: &TakenMail, outcome: MailOutcome) -> Result<(), NotifyError>;
 
     /// Takes address and token out of up to `limit` messages that were given up and whose links are over
-    /// at `now`; returns how many.
+    /// at `now`; returns how many. None is looked at again, unless it is put back meanwhile.
     async fn forget_links(&self, now: DateTime<Utc>, limit: u32) -> Result<u64, NotifyError>;
 
     /// Forgets up to `limit` messages from before `before`, whatever became of them; returns how many.

@@ -106,13 +106,13 @@ impl Courier {
     }
 
     /// Forgets up to `at_once` messages that were asked for longer than `keep` ago, and as many links of
-    /// dead ones that are over. Returns whether there may be more.
+    /// dead ones that are over; the one is done where the other fails. Returns whether there may be more.
     #[instrument(name = "notify.forget_mails", skip_all)]
     pub async fn forget_mails(&self, keep: TimeDelta, at_once: u32) -> Result<bool, NotifyError> {
         let now = self.clock.now();
-        let links = self.mails.forget_links(now, at_once).await?;
-        let forgotten = self.mails.forget_mails(now - keep, at_once).await?;
-        Ok(links.max(forgotten) >= u64::from(at_once))
+        let links = self.mails.forget_links(now, at_once).await;
+        let forgotten = self.mails.forget_mails(now - keep, at_once).await;
+        Ok(links?.max(forgotten?) >= u64::from(at_once))
     }
 
     async fn attempt(&self, taken: &TakenMail) -> Result<(), NotifyError> {
@@ -336,6 +336,48 @@ mod tests {
         fixture.wait(60);
         assert_eq!(fixture.send().await, 0);
         assert_eq!(fixture.mails.sealed_mails().len(), 1, "it can be replayed");
+    }
+
+    /// Links stay where they are.
+    struct WithoutLinks(Arc<MemoryRepository>);
+
+    #[async_trait::async_trait]
+    impl MailRepository for WithoutLinks {
+        async fn take(
+            &self,
+            now: DateTime<Utc>,
+            until: DateTime<Utc>,
+            limit: u32,
+        ) -> Result<Vec<TakenMail>, NotifyError> {
+            self.0.take(now, until, limit).await
+        }
+
+        async fn settle(&self, taken: &TakenMail, outcome: MailOutcome) -> Result<(), NotifyError> {
+            self.0.settle(taken, outcome).await
+        }
+
+        async fn forget_links(&self, _: DateTime<Utc>, _: u32) -> Result<u64, NotifyError> {
+            Err(NotifyError::Unavailable { source: "a lock is held".into() })
+        }
+
+        async fn forget_mails(
+            &self,
+            before: DateTime<Utc>,
+            limit: u32,
+        ) -> Result<u64, NotifyError> {
+            self.0.forget_mails(before, limit).await
+        }
+    }
+
+    #[tokio::test]
+    async fn old_messages_go_where_links_cannot_be_taken_out() {
+        let mut fixture = Fixture::new();
+        fixture.order(MailKind::VerifyEmail, "the new key", "alice@example.com").await;
+        fixture.courier.mails = Arc::new(WithoutLinks(fixture.mails.clone()));
+        fixture.wait(8 * 86_400);
+        let refused = fixture.courier.forget_mails(TimeDelta::days(7), 1).await;
+        assert!(matches!(refused, Err(NotifyError::Unavailable { .. })), "{refused:?}");
+        assert!(fixture.mails.sealed_mails().is_empty());
     }
 
     #[tokio::test]

@@ -97,6 +97,7 @@ impl MailRepository for MemoryRepository {
             }
             MailOutcome::Dead(death) => {
                 kept.is_waiting = false;
+                kept.next_attempt_at = kept.mail.order.expires_at;
                 if kept.mail.order.expires_at <= death.at {
                     kept.mail.order.sealed.clear();
                 }
@@ -109,12 +110,12 @@ impl MailRepository for MemoryRepository {
     async fn forget_links(&self, now: DateTime<Utc>, limit: u32) -> Result<u64, NotifyError> {
         let mut state = self.state();
         let over = state.mails.iter_mut().filter(|kept| {
-            let order = &kept.mail.order;
-            kept.death.is_some() && !order.sealed.is_empty() && order.expires_at <= now
+            kept.death.is_some() && kept.next_attempt_at <= now && kept.mail.order.expires_at <= now
         });
         let mut cleared = 0;
         for kept in over.take(limit as usize) {
             kept.mail.order.sealed.clear();
+            kept.next_attempt_at = DateTime::<Utc>::MAX_UTC;
             cleared += 1;
         }
         Ok(cleared)

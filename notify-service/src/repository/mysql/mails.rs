@@ -125,9 +125,11 @@ impl MailRepository for MySqlRepository {
 
     #[instrument(name = "db.mails.settle", skip_all)]
     async fn settle(&self, taken: &TakenMail, outcome: MailOutcome) -> Result<(), NotifyError> {
+        // Of one that is dead the link is to go, which is what is next: `forget_links` finds it by that.
+        let over = taken.mail.order.expires_at;
         let (status, next, death) = match outcome {
             MailOutcome::Sent => ("SENT", None, None),
-            MailOutcome::Dead(death) => ("DEAD", None, Some(death)),
+            MailOutcome::Dead(death) => ("DEAD", Some(over.naive_utc()), Some(death)),
             MailOutcome::Waits(at) => ("WAITING", Some(at.naive_utc()), None),
         };
         let died_at = death.as_ref().map(|death| death.at.naive_utc());
@@ -151,10 +153,13 @@ impl MailRepository for MySqlRepository {
 
     #[instrument(name = "db.mails.forget_links", skip_all)]
     async fn forget_links(&self, now: DateTime<Utc>, limit: u32) -> Result<u64, NotifyError> {
+        // Found by the key `mails_due`, and moved out of the way for good, or every sweep would read again
+        // what is done. Where a version before gave a message up, `next_attempt_at` is the end of its lease.
         let done = sqlx::query(
-            "UPDATE mails SET sealed = '' \
-             WHERE status = 'DEAD' AND sealed <> '' AND expires_at <= ? LIMIT ?",
+            "UPDATE mails SET sealed = '', next_attempt_at = '9999-12-31 00:00:00' \
+             WHERE status = 'DEAD' AND next_attempt_at <= ? AND expires_at <= ? LIMIT ?",
         )
+        .bind(now.naive_utc())
         .bind(now.naive_utc())
         .bind(limit)
         .execute(&self.pool)
