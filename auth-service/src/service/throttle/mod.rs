@@ -57,7 +57,7 @@ pub struct LoginThrottle {
     patience: Patience,
     /// Names accounts, addresses and devices.
     key: hmac::Key,
-    /// Those by which known devices may be named too, while the key is replaced.
+    /// Those by which they may be named too, while the key is replaced.
     others: Vec<hmac::Key>,
 }
 
@@ -105,7 +105,9 @@ impl Scope {
 impl LoginThrottle {
     /// Counts by `throttle`, and knows `devices`. Accounts, addresses and devices are known by
     /// digests under a key that is made of the first of `secrets`, and devices that were seen before
-    /// by one of any of them. `None` when there is none.
+    /// by one of any of them. A login counts on the meters of each: whoever knows one secret of these
+    /// only counts on one of the same meters, so that replacing it neither begins a count anew nor lends
+    /// a guess. `None` when there is none.
     pub fn new(
         throttle: Throttle,
         devices: Arc<dyn DeviceRepository>,
@@ -128,20 +130,17 @@ impl LoginThrottle {
         // Cut first: bringing a text into its form takes time, and this one is of any length.
         let given = command.credentials.email.expose().chars();
         let email = comparison_form(&given.take(EMAIL_READ_MAX).collect::<String>());
-        let account = tag(&self.key, "account", &[&email]);
-        let address = tag(&self.key, "address", &[&subscriber(&command.client.address)]);
+        let (account, address) = named(&self.key, &email, &command.client);
         let device = device_of(&self.key, &email, &command.client);
         let whose = Whose::new(&account, &address);
-        let refused = match self.hold(&self.meters(account, address)).await {
+        let refused = match self.hold(&self.meters(&email, &command.client)).await {
             Ok(held) => return Ok(Attempt { held, device, whose }),
             Err(refused) => refused,
         };
-        let Some(own) = device else { return Err(told(whose, refused)) };
         if !self.is_known(&email, &command.client, now).await {
             return Err(told(whose, refused));
         }
-        let own = self.meter(Scope::Device, &own.device, None);
-        let held = self.hold(&[(Scope::Device, own)]).await;
+        let held = self.hold(&self.own_meters(&email, &command.client)).await;
         let held = held.map_err(|refused| told(whose, refused))?;
         Ok(Attempt { held, device, whose })
     }
@@ -194,12 +193,28 @@ impl LoginThrottle {
         Ok(held)
     }
 
-    fn meters(&self, account: Tag, address: Tag) -> [(Scope, Meter); 3] {
-        [
-            (Scope::Spraying, self.meter(Scope::Spraying, &address, Some(account.short()))),
-            (Scope::Address, self.meter(Scope::Address, &address, None)),
-            (Scope::Account, self.meter(Scope::Account, &account, None)),
-        ]
+    /// All keys, the one that names first.
+    fn keys(&self) -> impl Iterator<Item = &hmac::Key> {
+        std::iter::once(&self.key).chain(&self.others)
+    }
+
+    fn meters(&self, email: &str, client: &Client) -> Vec<(Scope, Meter)> {
+        let of_key = |key: &hmac::Key| {
+            let (account, address) = named(key, email, client);
+            [
+                (Scope::Spraying, self.meter(Scope::Spraying, &address, Some(account.short()))),
+                (Scope::Address, self.meter(Scope::Address, &address, None)),
+                (Scope::Account, self.meter(Scope::Account, &account, None)),
+            ]
+        };
+        self.keys().flat_map(of_key).collect()
+    }
+
+    /// Those of the device, if it can be known by anything.
+    fn own_meters(&self, email: &str, client: &Client) -> Vec<(Scope, Meter)> {
+        let devices = self.keys().filter_map(|key| device_of(key, email, client));
+        let of_device = |own: Device| self.meter(Scope::Device, &own.device, None);
+        devices.map(|own| (Scope::Device, of_device(own))).collect()
     }
 
     fn meter(&self, scope: Scope, of: &Tag, member: Option<u64>) -> Meter {
@@ -217,7 +232,7 @@ impl LoginThrottle {
     /// looked up is not known: a throttled login is refused rather than let through.
     async fn is_known(&self, email: &str, client: &Client, now: DateTime<Utc>) -> bool {
         let since = now - self.patience.device_life;
-        for key in std::iter::once(&self.key).chain(&self.others) {
+        for key in self.keys() {
             let Some(device) = device_of(key, email, client) else { return false };
             match self.devices.is_known(device, since).await {
                 Ok(true) => return true,
@@ -230,6 +245,12 @@ impl LoginThrottle {
         }
         false
     }
+}
+
+/// The names of an account, be there one or not, and of an address.
+fn named(key: &hmac::Key, email: &str, client: &Client) -> (Tag, Tag) {
+    let address = subscriber(&client.address);
+    (tag(key, "account", &[email]), tag(key, "address", &[&address]))
 }
 
 /// Without an address there is nothing to know a device by.

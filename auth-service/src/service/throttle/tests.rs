@@ -84,6 +84,54 @@ async fn a_device_that_was_seen_under_a_key_that_is_being_replaced_stays_known()
     }
 }
 
+/// Knows these keys from now on, and counts on as before.
+fn know(fixture: &mut Fixture, keys: &[&str]) {
+    let mut next = throttle_over(Arc::default(), keys);
+    let before = Arc::get_mut(&mut fixture.service.throttle).unwrap();
+    std::mem::swap(&mut next.throttle, &mut before.throttle);
+    fixture.service.throttle = Arc::new(next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_with_and_without_the_next_key_count_together() {
+    let mut fixture = Fixture::new().await;
+    for (n, (keys, expected)) in [
+        (&["old"][..], "wrong"),
+        (&["old", "new"], "wrong"),
+        (&["old"], "wrong"),
+        (&["old", "new"], "wrong"),
+        (&["old"], "wrong"),
+        (&["old", "new"], "throttled"),
+        (&["new", "old"], "throttled"),
+        (&["old"], "throttled"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        know(&mut fixture, keys);
+        let answer = attempt(&fixture, ALICE, "wrong", &format!("198.51.100.{n}")).await;
+        assert_eq!(answer, expected, "{n}: {keys:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_gone_takes_no_count_with_it() {
+    let mut fixture = Fixture::new().await;
+    fixture.accounts.add(ALICE, PASSWORD);
+    know(&mut fixture, &["new", "old"]);
+    for n in 0..4 {
+        attempt(&fixture, ALICE, "wrong", &format!("198.51.100.{n}")).await;
+    }
+    // The right one begins the count of the account anew, by whichever key it is named.
+    assert_eq!(attempt(&fixture, ALICE, PASSWORD, "192.0.2.1").await, "in");
+    for n in 0..5 {
+        let answer = attempt(&fixture, ALICE, "wrong", &format!("198.51.100.{n}")).await;
+        assert_eq!(answer, "wrong", "{n}");
+    }
+    know(&mut fixture, &["new"]);
+    assert_eq!(attempt(&fixture, ALICE, "wrong", "203.0.113.9").await, "throttled");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_not_there_is_throttled_like_one_that_is() {
     let fixture = Fixture::new().await;
