@@ -71,11 +71,17 @@ impl SheddingConfig {
         }
         let least = u64::from(PERCENT_MIN);
         let order = u64::from(self.order_percent);
-        let pay = u64::from(self.pay_percent);
-        within("shedding.pay_percent", pay, (least, 99))?;
+        let (pay, callback) = (u64::from(self.pay_percent), u64::from(self.callback_percent));
+        within("shedding.callback_percent", callback, (1, 100 - least))?;
+        // Whoever sets this one may never have heard of the other.
+        let most = 100 - callback;
+        if !(least..=most).contains(&pay) {
+            let reason =
+                format!("must leave room for `callback_percent`, so be from {least} to {most}");
+            return Err(ConfigError::value("shedding.pay_percent", reason));
+        }
         within("shedding.order_percent", order, (least, pay))?;
-        within("shedding.read_percent", u64::from(self.read_percent), (least, order))?;
-        within("shedding.callback_percent", u64::from(self.callback_percent), (1, 100 - pay))
+        within("shedding.read_percent", u64::from(self.read_percent), (least, order))
     }
 }
 
@@ -114,12 +120,30 @@ mod tests {
             ("read_percent", SheddingConfig { read_percent: 59, ..good.clone() }),
             ("order_percent", SheddingConfig { order_percent: 59, ..good.clone() }),
             ("order_percent", SheddingConfig { order_percent: 96, ..good.clone() }),
-            ("pay_percent", SheddingConfig { pay_percent: 100, ..good.clone() }),
             ("callback_percent", SheddingConfig { callback_percent: 0, ..good.clone() }),
-            ("callback_percent", SheddingConfig { callback_percent: 6, ..good.clone() }),
+            ("callback_percent", SheddingConfig { callback_percent: 41, ..good.clone() }),
         ] {
             let error = bad.validate().unwrap_err().to_string();
             assert!(error.contains(key), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn payments_leave_room_for_callbacks() {
+        let good = SheddingConfig::default();
+        assert!(
+            SheddingConfig { pay_percent: 98, callback_percent: 2, ..good.clone() }
+                .validate()
+                .is_ok()
+        );
+        for bad in [
+            SheddingConfig { pay_percent: 100, ..good.clone() },
+            SheddingConfig { pay_percent: 96, ..good.clone() },
+            SheddingConfig { callback_percent: 6, ..good.clone() },
+        ] {
+            let error = bad.validate().unwrap_err().to_string();
+            let told = ["shedding.pay_percent", "must leave room for `callback_percent`"];
+            assert!(told.iter().all(|part| error.contains(part)), "{error}");
         }
     }
 }
