@@ -63,10 +63,12 @@ impl UserService {
     pub async fn update_profile(&self, command: UpdateProfile) -> Result<User, UserError> {
         let now = self.clock.now();
         self.change(command.user_id, |user| {
+            // What the account may do comes first: whoever is disabled learns that from any version.
+            let change = user.update_profile(command.change.clone(), now)?;
             if command.expected_version.is_some_and(|expected| expected != user.version()) {
                 return Err(UserError::VersionMismatch);
             }
-            user.update_profile(command.change.clone(), now)
+            Ok(change)
         })
         .await
     }
@@ -76,7 +78,7 @@ impl UserService {
 mod tests {
     use super::super::testing::Fixture;
     use super::*;
-    use crate::model::{DisplayName, Locale};
+    use crate::model::{DisplayName, Locale, Status};
 
     fn rename(user: &User, name: &str, expected_version: Option<u64>) -> UpdateProfile {
         let display_name = Some(DisplayName::parse(name).unwrap());
@@ -118,6 +120,18 @@ mod tests {
         assert!(matches!(late, Err(UserError::VersionMismatch)));
         let any = fixture.service.update_profile(rename(&user, "Ali", None)).await.unwrap();
         assert_eq!(any.version(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_disabled_account_is_told_so_whichever_version_it_names() {
+        let fixture = Fixture::new();
+        let admin = fixture.administrator().await;
+        let user = fixture.registered("alice@example.com").await;
+        fixture.service.set_status(admin, user.id(), Status::Disabled).await.unwrap();
+        for version in [Some(1), Some(2), None] {
+            let refused = fixture.service.update_profile(rename(&user, "Al", version)).await;
+            assert!(matches!(refused, Err(UserError::AccountDisabled)), "{version:?}: {refused:?}");
+        }
     }
 
     #[tokio::test]
