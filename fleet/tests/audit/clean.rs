@@ -128,7 +128,7 @@ async fn stock(admin: &Api) -> Result<BTreeMap<String, u64>> {
 }
 
 /// The command as an operator runs it.
-fn ehub(sources: &audit::Sources, options: &[&str]) -> Result<Output> {
+pub(crate) fn ehub(sources: &audit::Sources, options: &[&str]) -> Result<Output> {
     let output = Command::new(env!("CARGO_BIN_EXE_ehub"))
         .args(["audit", "--grace", "0", "--mysql", &sources.mysql, "--prefix", &sources.prefix])
         .args(options)

@@ -7,5 +7,6 @@ mod clean;
 mod clients;
 mod corruption;
 mod graph;
+mod ledger;
 mod log;
 mod volume;

@@ -68,8 +68,7 @@ impl<'a> Comparison<'a> {
             }
         }
         for payment in self.payments {
-            let expected = !matches!(payment.status.as_str(), "INITIATED" | "FAILED");
-            if expected && !self.by_reference.contains_key(&payment.id) {
+            if payment.is_known_there() && !self.by_reference.contains_key(&payment.id) {
                 let detail = format!("is {} and the provider does not know it", payment.status);
                 report.add((AGREEMENT, UNKNOWN_THERE), payment.id, detail);
             }

@@ -5,7 +5,7 @@ mod foreign;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use uuid::Uuid;
 
 use self::compare::Comparison;
@@ -69,6 +69,13 @@ pub(super) struct Payment {
     pub(super) is_old: i64,
 }
 
+impl Payment {
+    /// Whether the provider must have heard of it.
+    fn is_known_there(&self) -> bool {
+        !matches!(self.status.as_str(), "INITIATED" | "FAILED")
+    }
+}
+
 /// A refund is one of the whole payment, so the simulated ledger keeps no amount for it.
 const SIMULATED: &str = "SELECT reference, amount, CONVERT(currency USING utf8mb4), \
     CAST(IF(due_at <= UTC_TIMESTAMP(6), captured, NULL) AS SIGNED), refund_id \
@@ -86,13 +93,30 @@ pub(super) async fn check(
     foreign: Option<Vec<Charge>>,
     report: &mut Report,
 ) -> Result<()> {
+    let is_simulated = foreign.is_none();
     let charges = match foreign {
         Some(charges) => charges,
         None => simulated(snapshot).await.context("the simulated provider's ledger")?,
     };
-    report.counts.insert("provider charges", charges.len() as u64);
     let payments: Vec<Payment> = snapshot.rows(PAYMENTS).await?;
+    if is_simulated {
+        ensure_simulated(&charges, &payments)?;
+    }
+    report.counts.insert("provider charges", charges.len() as u64);
     Comparison::new(&charges, &payments).tell(report);
+    Ok(())
+}
+
+/// Refuses the ledger of a simulated provider that nobody has ever asked: another one takes the
+/// payments, and against an empty ledger every payment would be a violation.
+fn ensure_simulated(charges: &[Charge], payments: &[Payment]) -> Result<()> {
+    let count = payments.iter().filter(|payment| payment.is_known_there()).count();
+    ensure!(
+        count == 0 || !charges.is_empty(),
+        "{count} payments are with a provider, and the simulated one's ledger is empty: name the \
+         ledger of the one that takes them, with --provider URL --provider-key-file FILE or with \
+         --provider-ledger FILE"
+    );
     Ok(())
 }
 
@@ -118,3 +142,43 @@ async fn simulated(snapshot: &mut Snapshot) -> Result<Vec<Charge>> {
 
 /// Every check of this module, each of which speaks for the agreement of two ledgers.
 pub(super) const AGREEMENT: Invariant = Invariant::new(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payment(status: &str) -> Payment {
+        Payment {
+            id: Uuid::from_u128(1),
+            order_id: Uuid::from_u128(7),
+            status: status.to_owned(),
+            amount: 100,
+            currency: "CNY".to_owned(),
+            provider_reference: None,
+            refund_id: None,
+            is_refunded: 0,
+            is_old: 1,
+        }
+    }
+
+    #[test]
+    fn a_simulated_provider_that_was_never_asked_is_not_the_one_that_takes_payments() {
+        let charge = Charge {
+            reference: Uuid::from_u128(2),
+            provider_reference: None,
+            amount: 100,
+            currency: "CNY".to_owned(),
+            standing: Standing::Captured,
+            refunds: Vec::new(),
+        };
+        for status in ["PENDING", "SUCCEEDED", "REFUNDING", "REFUNDED"] {
+            let payments = [payment(status), payment("FAILED")];
+            let refused = ensure_simulated(&[], &payments).unwrap_err().to_string();
+            assert!(refused.starts_with("1 payments") && refused.contains("--provider URL"));
+            // It was asked: what it does not know of is a violation.
+            assert!(ensure_simulated(std::slice::from_ref(&charge), &payments).is_ok());
+        }
+        assert!(ensure_simulated(&[], &[payment("INITIATED"), payment("FAILED")]).is_ok());
+        assert!(ensure_simulated(&[], &[]).is_ok());
+    }
+}
