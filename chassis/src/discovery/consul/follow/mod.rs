@@ -7,7 +7,8 @@
 //!   agent has lost its state, it only adds to it, because instances come back one after the other
 //!   and the first one must not have to bear the load of all. That while begins with the first
 //!   answer; a query that fails meanwhile does not begin it anew, unless instances were not told of
-//!   for as long: else one who breaks off every query could keep dead instances known for ever.
+//!   for as long: else one who breaks off every query could keep dead instances known for ever. Lost
+//!   state, which only the agent itself can tell of, always does.
 //! - No set is known yet: what an earlier process has saved is used until there is an answer.
 //!
 //! An index that goes backwards starts the queries over, as the reference of blocking queries
@@ -73,6 +74,9 @@ pub(super) struct Follower<'f> {
     cache: Option<&'f EndpointCache>,
     terms: Terms,
     relearning: Relearning,
+    /// Index of the last answer. A lower one tells of lost state even if queries have failed since,
+    /// after which they start at 0.
+    highest: u64,
     /// When instances were last told of.
     told: Option<Instant>,
     recalled: bool,
@@ -92,6 +96,7 @@ impl<'f> Follower<'f> {
             cache,
             terms,
             relearning: Relearning::Over,
+            highest: 0,
             told: None,
             recalled: false,
             saved: None,
@@ -108,10 +113,7 @@ impl<'f> Follower<'f> {
                 Ok((answered_index, found)) => {
                     log.answered();
                     backoff.reset();
-                    if answered_index < index {
-                        tracing::warn!(service = self.service, "Consul has lost its state");
-                        self.relearn();
-                    }
+                    self.notice_loss(answered_index);
                     self.learn(found).await;
                     index = next_index(index, answered_index);
                 }
@@ -136,7 +138,16 @@ impl<'f> Follower<'f> {
         if left.is_zero() { self.terms.wait } else { left.min(self.terms.wait).max(WAIT_MIN) }
     }
 
-    /// The registry failed or has begun anew, and may not know all instances again.
+    /// What knew more before has begun anew, and may not know all instances again.
+    fn notice_loss(&mut self, answered_index: u64) {
+        if answered_index < self.highest {
+            tracing::warn!(service = self.service, "Consul has lost its state");
+            self.relearning = Relearning::Due;
+        }
+        self.highest = answered_index;
+    }
+
+    /// The registry failed, and may not know all instances when it answers again.
     fn relearn(&mut self) {
         let is_recent = |told: Instant| told.elapsed() < self.terms.relearn;
         let is_under_way = matches!(self.relearning, Relearning::Since(_));

@@ -169,6 +169,20 @@ async fn a_second_outage_that_lasts_begins_the_learning_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_second_loss_of_state_begins_the_learning_anew() {
+    let first = [Tell(900, &[1, 2, 3]), Fail, Tell(900, &[1, 2, 3]), Break, Break];
+    // The agent was wiped while queries failed, and the first of three is back. The time of the
+    // first learning ends before the others are.
+    let again: [&[Step]; 3] =
+        [&[Tell(4, &[1])], &[Break, Tell(4, &[1])], &[Tell(2, &[1]), Break, Tell(4, &[1])]];
+    for again in again {
+        let back = [&[Tell(3, &[1])][..], again, &[Late(4, &[1, 2, 3])]].concat();
+        let steps = first.into_iter().chain(back);
+        assert_eq!(play(None, steps).await.sets, [vec![1, 2, 3]]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_index_that_goes_backwards_takes_nothing_away_at_once() {
     let course =
         play(None, [Tell(900, &[1, 2]), Tell(3, &[1]), Tell(4, &[1]), Late(4, &[1])]).await;
