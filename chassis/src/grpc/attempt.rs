@@ -2,8 +2,8 @@
 //!
 //! A call waits for its answer until its deadline, but for a connection no longer than making one
 //! may take. Whoever waits longer stands behind others in a queue that nobody serves: each attempt
-//! to connect that fails is the end of one call only. Such a call is taken back, and the instance is
-//! left out.
+//! to connect that fails is the end of one call only. Such a call is taken back. The instance is left
+//! out, unless it is one slow handshake of one that was connected to before.
 
 use std::time::Duration;
 
@@ -95,7 +95,10 @@ fn judge(lease: &Lease<Link>, outcome: &Outcome, begun: Instant, bounds: Bounds)
     let budget = bounds.deadline.saturating_duration_since(begun);
     // Whoever came late to an attempt to connect knows only how it ended.
     let saw_it_all = begun.elapsed() >= bounds.connect_timeout;
-    let is_gone = |status: &Status| was_refused(status) || (saw_it_all && was_too_late(status));
+    let is_gone = |status: &Status| {
+        let is_late = saw_it_all && was_too_late(status);
+        was_refused(status) || (is_late && lease.connection().waited_in_vain(begun))
+    };
     let code = match outcome {
         Ok(response) => code_in(response.headers()),
         Err(status) => status.code(),

@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,7 +21,42 @@ const SEEN_WITHIN: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub(super) struct Link {
     connection: Connection,
-    is_connected: Arc<AtomicBool>,
+    past: Arc<Past>,
+}
+
+/// How attempts to connect went.
+#[derive(Default)]
+struct Past {
+    /// Whether the last one succeeded.
+    is_connected: AtomicBool,
+    patience: Mutex<Patience>,
+}
+
+/// What the next wait in vain for a connection means.
+#[derive(Clone, Copy, Default)]
+enum Patience {
+    /// Nobody is there: there never was a connection.
+    #[default]
+    Unmet,
+    /// One handshake is slow, as those of a busy instance may be.
+    Whole,
+    /// Since that time, that it was not only one.
+    UsedUp(Instant),
+}
+
+impl Past {
+    fn begin(&self) {
+        self.is_connected.store(false, Ordering::Release);
+    }
+
+    fn succeed(&self) {
+        *self.patience() = Patience::Whole;
+        self.is_connected.store(true, Ordering::Release);
+    }
+
+    fn patience(&self) -> MutexGuard<'_, Patience> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Link {
@@ -33,10 +68,9 @@ impl Link {
         S::Response: Read + Write + Send + Unpin + 'static,
         S::Future: Send + 'static,
     {
-        let is_connected = Arc::new(AtomicBool::new(false));
-        let observed =
-            Observed { connector, connect_timeout, is_connected: Arc::clone(&is_connected) };
-        Self { connection: transport.connect_with_connector_lazy(observed), is_connected }
+        let past = Arc::<Past>::default();
+        let observed = Observed { connector, connect_timeout, past: Arc::clone(&past) };
+        Self { connection: transport.connect_with_connector_lazy(observed), past }
     }
 
     /// What calls are sent by. Those that come before there is a connection wait for it, one after
@@ -47,7 +81,25 @@ impl Link {
 
     /// Whether the last attempt to connect succeeded; not before it has ended.
     pub(super) fn is_connected(&self) -> bool {
-        self.is_connected.load(Ordering::Acquire)
+        self.past.is_connected.load(Ordering::Acquire)
+    }
+
+    /// A call that began then has waited in vain for a connection, for all the time that making one
+    /// may take. Returns whether nobody is there: there never was a connection, or a call had waited
+    /// in vain before this one began, and no attempt has succeeded since. Calls that wait at the same
+    /// time have met the same slow handshake.
+    pub(super) fn waited_in_vain(&self, begun: Instant) -> bool {
+        let mut patience = self.past.patience();
+        match *patience {
+            Patience::Unmet => true,
+            // The next attempt has succeeded already.
+            Patience::Whole if self.is_connected() => false,
+            Patience::Whole => {
+                *patience = Patience::UsedUp(Instant::now());
+                false
+            }
+            Patience::UsedUp(since) => begun >= since,
+        }
     }
 }
 
@@ -55,7 +107,7 @@ impl Link {
 struct Observed<S> {
     connector: S,
     connect_timeout: Duration,
-    is_connected: Arc<AtomicBool>,
+    past: Arc<Past>,
 }
 
 impl<S> tower::Service<Uri> for Observed<S>
@@ -74,12 +126,12 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        self.is_connected.store(false, Ordering::Release);
+        self.past.begin();
         let connecting = connect(self.connector.clone(), uri, self.connect_timeout);
-        let is_connected = Arc::clone(&self.is_connected);
+        let past = Arc::clone(&self.past);
         Box::pin(async move {
             let stream = connecting.await?;
-            is_connected.store(true, Ordering::Release);
+            past.succeed();
             Ok(stream)
         })
     }

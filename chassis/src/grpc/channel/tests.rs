@@ -32,6 +32,12 @@ const ENDING: u16 = 4;
 /// This one is connected to at the second attempt.
 const LATE: u16 = 5;
 
+/// This one ends its connections when they are old, and is connected to again at the second attempt.
+const SLOW: u16 = 6;
+
+/// So does this one, and it is not connected to again.
+const CUT_OFF: u16 = 7;
+
 /// The age at which a connection is old: the first call is over then, and the second one is not.
 const AGE: Duration = Duration::from_secs(1);
 
@@ -45,7 +51,14 @@ async fn answer(port: u16) -> Result<Response<Empty<Bytes>>, Infallible> {
 
 /// Connects within the process, where the clock of a test counts.
 async fn dial(port: u16, earlier: usize, tasks: TaskTracker) -> io::Result<TokioIo<DuplexStream>> {
-    if port == SILENT || (port == LATE && earlier == 0) {
+    let is_silent = match port {
+        SILENT => true,
+        LATE => earlier == 0,
+        SLOW => earlier == 1,
+        CUT_OFF => earlier > 0,
+        _ => false,
+    };
+    if is_silent {
         return std::future::pending().await;
     }
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
@@ -55,7 +68,7 @@ async fn dial(port: u16, earlier: usize, tasks: TaskTracker) -> io::Result<Tokio
         server.max_concurrent_streams(1);
     }
     let serving = server.serve_connection(TokioIo::new(theirs), calls);
-    let age_max = if port == ENDING { AGE } else { Duration::MAX };
+    let age_max = if [ENDING, SLOW, CUT_OFF].contains(&port) { AGE } else { Duration::MAX };
     tasks.spawn(async move {
         let mut serving = pin!(serving);
         if tokio::time::timeout(age_max, serving.as_mut()).await.is_err() {
@@ -176,4 +189,51 @@ async fn an_attempt_to_connect_that_stood_still_leaves_no_instance_out() {
     drop(busy);
     let held: Vec<_> = (0..2).map(|_| picker.pick(&[]).unwrap()).collect();
     assert!(held.iter().any(|lease| lease.endpoint().port == LATE), "it is not left out");
+}
+
+/// Has an instance connected to, and, when the connection has ended, asks it so often at once.
+async fn ask_again(channel: &Channel, port: u16, calls: usize) {
+    let _busy = keep_busy_all_but(channel, port);
+    assert_eq!(ask(channel).await, Code::Ok);
+    tokio::time::sleep(AGE * 2).await;
+    let begun = Instant::now();
+    assert_eq!(ask_at_once(channel, calls).await, vec![Code::Ok; calls], "they go elsewhere");
+    assert!(begun.elapsed() >= config().connect_timeout(), "no handshake was slow");
+}
+
+/// With calls at the other one, the next ones begin at this instance if it is not left out.
+fn keep_busy_all_but(channel: &Channel, port: u16) -> Vec<Lease<Link>> {
+    (0..8).map(|_| channel.inner.picker.pick(&[endpoint(port)]).unwrap()).collect()
+}
+
+/// Whether the next call would not go to an instance, though it has less to do.
+fn is_left_out(channel: &Channel, port: u16) -> bool {
+    let _busy = keep_busy_all_but(channel, port);
+    channel.inner.picker.pick(&[]).unwrap().endpoint().port != port
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_late_once_but_alive_is_not_left_out() {
+    for calls in [1, 4] {
+        let channel = channel(&[SLOW, ALIVE], &config());
+        ask_again(&channel, SLOW, calls).await;
+        assert!(!is_left_out(&channel, SLOW), "{calls} calls met the same handshake");
+        tokio::time::sleep(AGE / 2).await;
+        let _busy = keep_busy_all_but(&channel, SLOW);
+        let begun = Instant::now();
+        assert_eq!(ask(&channel).await, Code::Ok);
+        assert!(begun.elapsed() < config().connect_timeout(), "it answers");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_late_twice_in_a_row_is_left_out() {
+    let channel = channel(&[CUT_OFF, ALIVE], &config());
+    ask_again(&channel, CUT_OFF, 1).await;
+    assert!(!is_left_out(&channel, CUT_OFF));
+    tokio::time::sleep(AGE).await;
+    let busy = keep_busy_all_but(&channel, CUT_OFF);
+    assert_eq!(ask(&channel).await, Code::Ok);
+    drop(busy);
+    assert!(is_left_out(&channel, CUT_OFF));
 }
