@@ -37,6 +37,7 @@ struct Door {
     shedder: Mutex<Shedder>,
     routes: HashMap<String, Vec<(Method, Ranked)>>,
     limit: Gauge,
+    active: Gauge,
     shed: [Counter; Priority::ALL.len()],
 }
 
@@ -65,10 +66,11 @@ impl Admission {
         let shedder = Shedder::new(config, max, count, Instant::now());
         let limit = gauge!("http_server_concurrency_limit");
         limit.set(metric(shedder.limit()));
+        let active = gauge!("http_server_active_requests");
         let shed = Priority::ALL.map(
             |priority| counter!("http_server_requests_shed_total", "class" => priority.name()),
         );
-        Self(Arc::new(Door { shedder: Mutex::new(shedder), routes, limit, shed }))
+        Self(Arc::new(Door { shedder: Mutex::new(shedder), routes, limit, active, shed }))
     }
 
     /// What the request is worth. One for no route is worth no more than a read.
@@ -84,6 +86,7 @@ impl Admission {
 
     fn enter(&self, priority: Priority) -> Result<Instant, ApiError> {
         if self.shedder().enter(priority) {
+            self.0.active.increment(1.0);
             return Ok(Instant::now());
         }
         if let Some(shed) = self.0.shed.get(priority as usize) {
@@ -101,6 +104,7 @@ impl Admission {
             self.0.limit.set(metric(shedder.limit()));
         }
         shedder.leave(priority);
+        self.0.active.decrement(1.0);
     }
 
     fn shedder(&self) -> MutexGuard<'_, Shedder> {
@@ -205,6 +209,7 @@ fn tells_of_load(status: StatusCode) -> bool {
 mod tests {
     use axum::extract::Path;
     use axum::routing::post;
+    use metrics_exporter_prometheus::PrometheusBuilder;
     use tokio::sync::oneshot;
     use tower::ServiceExt;
 
@@ -261,6 +266,32 @@ mod tests {
         assert!(enter(&admission).is_err(), "the place was given back already");
         drop(seat);
         assert!(enter(&admission).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_is_in_is_counted_until_they_leave_or_step_out() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = || -> Option<u32> {
+            let text = recorder.handle().render();
+            let mut lines = text.lines();
+            lines.find_map(|line| line.strip_prefix("http_server_active_requests ")?.parse().ok())
+        };
+        let (admission, admitted) = metrics::with_local_recorder(&recorder, || house(3));
+        let other = enter(&admission).unwrap();
+        assert!(enter(&admission).is_err(), "who is refused was never in");
+        assert_eq!(shown(), Some(2));
+        drop(other);
+        assert_eq!(shown(), Some(1));
+        let (arrive, arrival) = oneshot::channel::<u8>();
+        let others = async {
+            assert_eq!(shown(), Some(0), "its body is on the way");
+            arrive.send(2).unwrap();
+        };
+        let (arrived, ()) = tokio::join!(admitted.step_out(arrival), others);
+        assert_eq!((arrived.unwrap(), shown()), (Ok(2), Some(1)));
+        admitted.0.leave(None);
+        drop(admitted);
+        assert_eq!(shown(), Some(0));
     }
 
     /// Answers as its path says, after so many milliseconds.
