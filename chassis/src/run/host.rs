@@ -239,7 +239,9 @@ impl Host {
     /// A channel to another service, wherever its instances are.
     pub fn channel(&self, service: &'static str, config: &UpstreamConfig) -> Channel {
         let endpoints = self.registry.watch(service);
-        Channel::with_identity(service, config, endpoints, self.identity.clone())
+        let channel = Channel::with_identity(service, config, endpoints, self.identity.clone());
+        self.samplers.add(channel.sampler());
+        channel
     }
 
     /// A verifier of access tokens, which keeps its keys current in the background.

@@ -9,10 +9,12 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Request, Response, header};
+use metrics::Gauge;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -51,6 +53,26 @@ struct Inner {
     places: Semaphore,
     picker: Arc<Picker<Link>>,
     methods: Methods,
+    left_out: LeftOut,
+}
+
+/// How many instances are left alone, as operators see it. A process may have several channels to one
+/// service, which are added up, so each shows by how much its own number has changed.
+struct LeftOut {
+    gauge: Gauge,
+    shown: AtomicU32,
+}
+
+impl LeftOut {
+    fn of(service: &'static str) -> Self {
+        let gauge = metrics::gauge!("rpc_client_ejected_instances", "peer" => service);
+        Self { gauge, shown: AtomicU32::new(0) }
+    }
+
+    fn show(&self, count: u32) {
+        let before = self.shown.swap(count, Ordering::Relaxed);
+        self.gauge.increment(f64::from(count) - f64::from(before));
+    }
 }
 
 impl Channel {
@@ -100,6 +122,7 @@ impl Channel {
                 places: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
                 picker: Arc::new(Picker::new(endpoints, ejection, connect)),
                 methods: Methods::new(Side::Client(service)),
+                left_out: LeftOut::of(service),
             }),
         }
     }
@@ -107,6 +130,17 @@ impl Channel {
     /// The budget that all retries of calls to this service share.
     pub fn retry_budget(&self) -> &RetryBudget {
         &self.inner.retry_budget
+    }
+
+    /// What shows, each time it is called, how many instances are left alone; nothing any more once the
+    /// channel is gone.
+    pub(crate) fn sampler(&self) -> impl Fn() + Send + Sync + use<> {
+        let inner = Arc::downgrade(&self.inner);
+        move || {
+            if let Some(inner) = inner.upgrade() {
+                inner.left_out.show(inner.picker.left_out());
+            }
+        }
     }
 
     /// How often an idempotent call is tried in all.

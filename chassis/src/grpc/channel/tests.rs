@@ -10,6 +10,7 @@ use http_body_util::{Empty, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::io::DuplexStream;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Endpoint as Transport;
@@ -133,6 +134,27 @@ async fn an_instance_that_is_not_connected_to_in_time_is_left_out_at_once() {
     for _ in 0..64 {
         assert_eq!(ask(&channel).await, Code::Ok, "more calls went there than may go elsewhere");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_alone_is_shown_of_all_channels_to_a_service_together() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let channels = [(); 2].map(|()| channel(&[SILENT, ALIVE], &config()));
+    let samplers: Vec<_> = channels.iter().map(Channel::sampler).collect();
+    let is_shown = |count: u32| {
+        samplers.iter().for_each(|sample| sample());
+        let line = format!("rpc_client_ejected_instances{{peer=\"test-service\"}} {count}\n");
+        recorder.handle().render().contains(&line)
+    };
+    assert!(is_shown(0));
+    let lease_of = |channel: &Channel| channel.inner.picker.pick(&[endpoint(ALIVE)]).unwrap();
+    for (channel, count) in channels.iter().zip(1..) {
+        lease_of(channel).is_gone();
+        assert!(is_shown(count));
+    }
+    lease_of(&channels[0]).succeeded();
+    assert!(is_shown(1), "one of them has heard of it again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,6 +82,18 @@ impl<C> Picker<C> {
         Some(Lease::new(Arc::clone(chosen), Arc::clone(self)))
     }
 
+    /// How many instances of the current set were left out and have not answered since.
+    pub(super) fn left_out(&self) -> u32 {
+        let state = self.state();
+        // A set that nobody has picked from yet is not read here: that would make connections.
+        let current = Arc::clone(&state.endpoints.borrow());
+        let is_left_out = |backend: &&Arc<Backend<C>>| {
+            !backend.record.is_well() && current.contains(&backend.endpoint)
+        };
+        let count = state.backends.iter().filter(is_left_out).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     fn backends(&self) -> Backends<C> {
         self.refresh(&mut self.state())
     }

@@ -111,6 +111,21 @@ async fn calls_that_fail_after_the_ejection_of_their_instance_eject_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_counts_as_left_out_until_it_answers_or_is_known_no_more() {
+    let (picker, sender) = picker(&[1, 2, 3]);
+    assert_eq!(picker.left_out(), 0);
+    fail(&picker, 1, EJECTION.after_failures);
+    fail(&picker, 2, EJECTION.after_failures);
+    assert_eq!(picker.left_out(), 2);
+    tokio::time::advance(EJECTION.duration).await;
+    assert_eq!(picker.left_out(), 2, "nobody knows yet whether they are back");
+    picker.pick(&endpoints(&[2, 3])).unwrap().succeeded();
+    assert_eq!(picker.left_out(), 1);
+    sender.send_replace(endpoints(&[1, 3]));
+    assert_eq!(picker.left_out(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_nobody_listens_one_failure_is_enough() {
     let (picker, _sender) = picker(&[1, 2]);
     let lease = |port: u16| {
