@@ -15,6 +15,7 @@ mod envelope;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod mysql;
+mod tally;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

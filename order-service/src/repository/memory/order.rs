@@ -10,7 +10,7 @@ use crate::model::{
     Change, Claim, KeyUse, Order, OrderError, OrderId, PaymentCase, PaymentId, Placement, Product,
     StoredClaim, Timeline, TimelineEntry,
 };
-use crate::repository::{EventEffect, OrderQuery, OrderRepository, Placed, Saved};
+use crate::repository::{EventEffect, OrderQuery, OrderRepository, Placed, Saved, tally};
 
 #[async_trait]
 impl OrderRepository for MemoryRepository {
@@ -28,10 +28,14 @@ impl OrderRepository for MemoryRepository {
             let change = placement.price(&products)?;
             tables.reserve(placement)?;
             tables.store(&change)?;
-            Ok(PaymentCase { order: change.order, attempt: placement.attempt(), refund: None })
+            Ok(change)
         });
         match outcome {
-            Ok(case) => Ok(Placed::Fresh(Box::new(case))),
+            Ok(change) => {
+                tally::committed([&change]);
+                let (order, attempt) = (change.order, placement.attempt());
+                Ok(Placed::Fresh(Box::new(PaymentCase { order, attempt, refund: None })))
+            }
             Err(Undo::Stale) => Ok(Placed::Stale),
             Err(Undo::KeyTaken) => Ok(Placed::KeyTaken),
             Err(Undo::Failed(error)) => Err(error),
@@ -39,11 +43,15 @@ impl OrderRepository for MemoryRepository {
     }
 
     async fn save(&self, change: &Change, key: KeyUse<'_>) -> Result<Saved, OrderError> {
-        saved(self.transaction(|tables| {
+        let outcome = self.transaction(|tables| {
             let used = tables.use_key(change, key)?;
             tables.store(change)?;
             Ok(used)
-        }))
+        });
+        if outcome.is_ok() {
+            tally::committed([change]);
+        }
+        saved(outcome)
     }
 
     async fn save_events(
@@ -51,15 +59,21 @@ impl OrderRepository for MemoryRepository {
         effects: &[EventEffect],
         _now: DateTime<Utc>,
     ) -> Result<Saved, OrderError> {
-        saved(self.transaction(|tables| {
+        let outcome = self.transaction(|tables| {
+            let mut changes = Vec::new();
             for effect in effects {
                 let first = tables.inbox.insert(effect.event_id.clone());
                 if let Some(change) = effect.change.as_ref().filter(|_| first) {
                     tables.store(change)?;
+                    changes.push(change);
                 }
             }
-            Ok(Saved::Done)
-        }))
+            Ok(changes)
+        });
+        if let Ok(changes) = &outcome {
+            tally::committed(changes.iter().copied());
+        }
+        saved(outcome.map(|_| Saved::Done))
     }
 
     async fn find_order(&self, id: OrderId) -> Result<Option<Order>, OrderError> {

@@ -12,7 +12,9 @@ use crate::model::{
     Change, Claim, KeyUse, Order, OrderError, OrderId, OrderStatus, PaymentCase, PaymentId,
     Placement, StoredClaim, Timeline,
 };
-use crate::repository::{EventEffect, OrderQuery, OrderRepository, Placed, Saved, audit, envelope};
+use crate::repository::{
+    EventEffect, OrderQuery, OrderRepository, Placed, Saved, audit, envelope, tally,
+};
 
 #[async_trait]
 impl OrderRepository for MySqlRepository {
@@ -20,6 +22,7 @@ impl OrderRepository for MySqlRepository {
     async fn place(&self, placement: &Placement) -> Result<Placed, OrderError> {
         let placed = db::transaction(&self.pool, |tx| Box::pin(self.place_in(tx, placement))).await;
         if let Ok(change) = &placed {
+            tally::committed([change]);
             failpoint!("order.place.committed");
             planted::claim_of_placement(&self.pool, placement).await?;
             planted::events(&self.pool, &[change]).await?;
@@ -54,6 +57,7 @@ impl OrderRepository for MySqlRepository {
         })
         .await;
         if outcome.is_ok() {
+            tally::committed([change]);
             crash_after_commit(change);
             planted::claim(&self.pool, change, key).await?;
             planted::events(&self.pool, &[change]).await?;
@@ -86,6 +90,7 @@ impl OrderRepository for MySqlRepository {
         })
         .await;
         if let Ok(changes) = &outcome {
+            tally::committed(changes.iter().copied());
             planted::events(&self.pool, changes).await?;
         }
         let done = saved(outcome.map(|_| Saved::Done))?;
