@@ -49,6 +49,7 @@ impl Service for App {
             consume(&broker, &service, &config, host);
         }
         forget_old_receipts(&service, &config, host);
+        count_dead_letters(&service, &config, host);
         let auth_service = host.channel("auth-service", &config.upstream);
         let keys = Arc::new(GrpcKeySource::new(auth_service, &config.token));
         let verifier = host.token_verifier(&config.token, keys);
@@ -132,6 +133,16 @@ fn forget_old_receipts(service: &Arc<NotifyService>, config: &Config, host: &Hos
     host.spawn("receipt sweep", async move {
         let forget = || service.forget_receipts(bounds.keep(), bounds.sweep_batch);
         sweep::repeat("receipts", pause, stop, forget).await;
+    });
+}
+
+/// Every replica counts: all show the same, and none needs a connection of its own to be elected.
+fn count_dead_letters(service: &Arc<NotifyService>, config: &Config, host: &Host) {
+    let (service, config) = (service.clone(), config.dead_letters);
+    let stop = host.shutdown().soft();
+    host.spawn("dead letter count", async move {
+        let count = || service.show_open_dead_letters(config.count_max);
+        sweep::repeat("count of dead letters", config.count_every(), stop, count).await;
     });
 }
 

@@ -42,6 +42,8 @@ pub struct Config {
     pub paging: PagingConfig,
     /// What arrived.
     pub receipts: ReceiptsConfig,
+    /// What could not be processed.
+    pub dead_letters: DeadLettersConfig,
     /// How its audit log is sealed.
     pub audit: AuditConfig,
     /// Messages by e-mail.
@@ -90,6 +92,33 @@ impl ReceiptsConfig {
     }
 }
 
+/// `[dead_letters]`: how those that wait for a decision are counted.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLettersConfig {
+    /// Pause between two counts, in seconds, at least 1.
+    pub count_every_s: u64,
+    /// How many are counted at most, at least 1.
+    pub count_max: u32,
+}
+
+impl DeadLettersConfig {
+    /// Pause between two counts.
+    pub fn count_every(&self) -> Duration {
+        Duration::from_secs(self.count_every_s)
+    }
+
+    fn validate(self) -> Result<(), ConfigError> {
+        if self.count_every_s == 0 {
+            return Err(ConfigError::value("dead_letters.count_every_s", "must be at least 1"));
+        }
+        if self.count_max == 0 {
+            return Err(ConfigError::value("dead_letters.count_max", "must be at least 1"));
+        }
+        Ok(())
+    }
+}
+
 impl BaseConfig for Config {
     fn server(&self) -> &ServerConfig {
         &self.server
@@ -118,6 +147,7 @@ impl BaseConfig for Config {
         self.amqp.validate()?;
         self.token.validate()?;
         self.receipts.validate()?;
+        self.dead_letters.validate()?;
         self.audit.validate(profile)?;
         self.mail.validate(profile)?;
         self.paging.validate(profile)
@@ -131,6 +161,15 @@ mod tests {
     #[test]
     fn no_secret_is_shown_by_debug() {
         assert_eq!(chassis::testing::config::secrets_shown::<App>(), [""; 0]);
+    }
+
+    #[test]
+    fn dead_letters_that_are_never_counted_are_refused_by_name() {
+        for key in ["dead_letters.count_every_s", "dead_letters.count_max"] {
+            let variable = key.replace('.', "__").to_uppercase();
+            let refused = chassis::testing::config::refusal::<App>([(variable.as_str(), "0")]);
+            assert!(refused.contains(key), "{refused}");
+        }
     }
 
     #[test]

@@ -187,6 +187,9 @@ pub trait DeadLetterRepository: Send + Sync {
     /// Finds one with its payload.
     async fn find(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, NotifyError>;
 
+    /// Counts the open ones, no further than `limit`.
+    async fn count_open(&self, limit: u32) -> Result<u32, NotifyError>;
+
     /// Decides an open one; `false` if it was decided on before.
     async fn decide(&self, id: DeadLetterId, verdict: Verdict) -> Result<bool, NotifyError>;
 }

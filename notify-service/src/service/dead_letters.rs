@@ -51,6 +51,15 @@ impl NotifyService {
         self.dead_letters.bury(&letters).await
     }
 
+    /// Shows operators how many dead letters wait for a decision, no more than `max` of them. Returns
+    /// that nothing is left to do, as sweeps do.
+    #[instrument(name = "dead_letter.count", skip_all)]
+    pub async fn show_open_dead_letters(&self, max: u32) -> Result<bool, NotifyError> {
+        let open = self.dead_letters.count_open(max).await?;
+        metrics::gauge!("eh_dead_letters_open").set(open);
+        Ok(false)
+    }
+
     /// Lists dead letters, newest first, without their payloads. `size` is 1 to 100.
     #[instrument(name = "dead_letter.list", skip_all)]
     pub async fn list_dead_letters(
@@ -122,6 +131,8 @@ impl NotifyService {
 
 #[cfg(test)]
 mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
     use super::*;
     use crate::model::Topic;
     use crate::service::testing::{happening, service};
@@ -148,6 +159,23 @@ mod tests {
         service.bury(vec![message(1)]).await.unwrap();
         service.bury(vec![message(1)]).await.unwrap();
         assert_eq!(only_letter(&service).await.payload, b"{");
+    }
+
+    #[tokio::test]
+    async fn letters_are_shown_as_long_as_they_wait() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let service = service();
+        let shows = async |count: u32| {
+            assert!(!service.show_open_dead_letters(10).await.unwrap());
+            recorder.handle().render().contains(&format!("eh_dead_letters_open {count}\n"))
+        };
+        assert!(shows(0).await);
+        service.bury(vec![message(1)]).await.unwrap();
+        assert!(shows(1).await && shows(1).await, "it waits");
+        let letter = only_letter(&service).await;
+        service.discard_dead_letter(letter.id, UserId::generate(), None).await.unwrap();
+        assert!(shows(0).await);
     }
 
     #[tokio::test]

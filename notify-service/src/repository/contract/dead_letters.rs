@@ -45,7 +45,9 @@ pub(super) async fn a_death_is_buried_once_and_listed_without_its_payload(
 
 pub(super) async fn a_dead_letter_is_decided_once(repository: &impl Repository) {
     let open = letter(b"{");
-    repository.bury(&[([1; 32], open.clone())]).await.unwrap();
+    repository.bury(&[([1; 32], open.clone()), ([2; 32], letter(b"other"))]).await.unwrap();
+    assert_eq!(repository.count_open(10).await.unwrap(), 2);
+    assert_eq!(repository.count_open(1).await.unwrap(), 1, "no further than is worth knowing");
     let by = UserId::generate();
     let reason = Some("上游已更正 ✓".to_owned());
     let verdict =
@@ -57,7 +59,8 @@ pub(super) async fn a_dead_letter_is_decided_once(repository: &impl Repository) 
     assert_eq!((decided.status, decided.decided_by), (DeadLetterStatus::Discarded, Some(by)));
     assert_eq!(decided.decision_reason, reason);
     let still_open = DeadLetterRepository::list(repository, letters(Some(DeadLetterStatus::Open)));
-    assert!(still_open.await.unwrap().is_empty());
+    assert!(still_open.await.unwrap().iter().all(|letter| letter.id != open.id));
+    assert_eq!(repository.count_open(10).await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -222,6 +222,12 @@ impl DeadLetterRepository for MemoryRepository {
         Ok(self.state().dead_letters.get(&id).map(|(_, letter)| letter.clone()))
     }
 
+    async fn count_open(&self, limit: u32) -> Result<u32, NotifyError> {
+        let state = self.state();
+        let open = state.dead_letters.values().filter(|(_, letter)| letter.decided_at.is_none());
+        Ok(u32::try_from(open.take(limit as usize).count()).unwrap_or(u32::MAX))
+    }
+
     async fn decide(&self, id: DeadLetterId, verdict: Verdict) -> Result<bool, NotifyError> {
         let mut state = self.state();
         let open =

@@ -101,6 +101,18 @@ impl DeadLetterRepository for MySqlRepository {
         row.map(DeadLetter::try_from).transpose()
     }
 
+    #[instrument(name = "db.dead_letters.count_open", skip_all)]
+    async fn count_open(&self, limit: u32) -> Result<u32, NotifyError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM \
+             (SELECT 1 AS found FROM dead_letters WHERE status = 'OPEN' LIMIT ?) AS counted",
+        )
+        .bind(limit)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
     #[instrument(name = "db.dead_letters.decide", skip_all)]
     async fn decide(&self, id: DeadLetterId, verdict: Verdict) -> Result<bool, NotifyError> {
         let verdict = &verdict;
