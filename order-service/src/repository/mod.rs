@@ -179,6 +179,9 @@ pub trait WorkRepository: Send + Sync {
     /// any is missing.
     async fn count_open(&self, limit: u32) -> Result<Vec<(OrderStatus, u32)>, OrderError>;
 
+    /// Counts the refunds that were asked for and are not made yet, no further than `limit`.
+    async fn count_owed(&self, limit: u32) -> Result<u32, OrderError>;
+
     /// Forgets up to `limit` claims and up to `limit` inbox rows from before `before`; returns how
     /// many.
     async fn sweep(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, OrderError>;

@@ -12,6 +12,8 @@ pub struct Census {
     pub open: Vec<(OrderStatus, u32)>,
     /// How many have a payment that is unsettled for too long.
     pub stuck: u32,
+    /// How many refunds were asked for and are not made yet.
+    pub owed: u32,
 }
 
 impl Census {
@@ -23,6 +25,7 @@ impl Census {
                 .set(found.map_or(0, |(_, count)| *count));
         }
         metrics::gauge!("eh_orders_stuck").set(self.stuck);
+        metrics::gauge!("eh_refunds_owed").set(self.owed);
     }
 }
 
@@ -33,7 +36,8 @@ impl OrderService {
         let open = self.ports.work.count_open(self.policy.census_max).await?;
         let since = self.now() - self.policy.stuck_after;
         let stuck = self.ports.work.list_stuck(since, None, self.policy.batch).await?;
-        Ok(Census { open, stuck: u32::try_from(stuck.len()).unwrap_or(u32::MAX) })
+        let owed = self.ports.work.count_owed(self.policy.census_max).await?;
+        Ok(Census { open, stuck: u32::try_from(stuck.len()).unwrap_or(u32::MAX), owed })
     }
 }
 
@@ -42,7 +46,8 @@ mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
-    use crate::service::testing::{World, create};
+    use crate::service::RefundOrder;
+    use crate::service::testing::{World, create, key, owner_of};
 
     #[tokio::test]
     async fn orders_are_counted_until_they_are_over() {
@@ -50,12 +55,30 @@ mod tests {
         assert_eq!(world.service.take_census().await.unwrap(), Census::default());
         world.service.create_order(create("TEA", 1, "pm_ok")).await.unwrap();
         let census = world.service.take_census().await.unwrap();
-        assert_eq!(census, Census { open: vec![(OrderStatus::Paid, 1)], stuck: 0 });
+        assert_eq!(census, Census { open: vec![(OrderStatus::Paid, 1)], ..Census::default() });
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || census.show());
         let text = recorder.handle().render();
         assert!(text.contains("eh_orders_open{status=\"PAID\"} 1\n"), "{text}");
         assert!(text.contains("eh_orders_open{status=\"REFUNDING\"} 0\n"), "{text}");
         assert!(!text.contains("COMPLETED") && text.contains("eh_orders_stuck 0\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_refund_is_owed_until_the_money_is_back() {
+        let world = World::with_product("TEA", 1990, 10).await;
+        let order = world.service.create_order(create("TEA", 1, "pm_ok")).await.unwrap().order;
+        let (requester, order_id) = (owner_of(&order), order.id);
+        let command = RefundOrder { requester, order_id, key: key() };
+        world.service.refund_order(command).await.unwrap();
+        let census = world.service.take_census().await.unwrap();
+        assert_eq!((census.open.as_slice(), census.owed), (&[(OrderStatus::Refunding, 1)][..], 1));
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || census.show());
+        let text = recorder.handle().render();
+        assert!(text.contains("eh_refunds_owed 1\n"), "{text}");
+        world.service.request_refunds().await.unwrap();
+        world.service.request_refunds().await.unwrap();
+        assert_eq!(world.service.take_census().await.unwrap(), Census::default());
     }
 }

@@ -34,8 +34,11 @@ pub(super) async fn due_attempts_are_leased(store: &dyn Store) {
 
 pub(super) async fn due_refunds_are_leased(store: &dyn Store) {
     let paid = settle(store, &placed(store).await, &Outcome::Captured).await;
+    let owed = store.count_owed(1_000).await.unwrap();
     let change = paid.order.ask_refund(&robot(), epoch()).unwrap();
     assert_eq!(store.save(&change, KeyUse::None).await.unwrap(), Saved::Done);
+    assert_eq!(store.count_owed(1_000).await.unwrap(), owed + 1);
+    assert_eq!(store.count_owed(1).await.unwrap(), 1, "no further than is worth knowing");
     let until = epoch() + TimeDelta::seconds(10);
     let now = Lease { now: epoch(), until, limit: 10 };
     let leased = store.lease_refunds(now).await.unwrap();
@@ -53,6 +56,7 @@ pub(super) async fn due_refunds_are_leased(store: &dyn Store) {
     let done = case(store, paid.attempt.id).await.refunded(&robot(), epoch());
     assert_eq!(store.save(&done, KeyUse::None).await.unwrap(), Saved::Done);
     assert_eq!(order(store, &paid).await.status, OrderStatus::Refunded);
+    assert_eq!(store.count_owed(1_000).await.unwrap(), owed);
     let end = until + TimeDelta::days(1);
     assert!(store.lease_refunds(lease_at(end)).await.unwrap().is_empty());
 }

@@ -100,6 +100,13 @@ impl WorkRepository for MemoryRepository {
         }))
     }
 
+    async fn count_owed(&self, limit: u32) -> Result<u32, OrderError> {
+        Ok(self.read(|tables| {
+            let owed = tables.refunds.values().filter(|stored| !stored.refund.done);
+            u32::try_from(owed.take(limit as usize).count()).unwrap_or(u32::MAX)
+        }))
+    }
+
     async fn sweep(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, OrderError> {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let old = tables.claims.iter().filter(|(_, (_, at))| *at < before);

@@ -127,6 +127,19 @@ impl WorkRepository for MySqlRepository {
         .await
     }
 
+    /// By the due time, which has a key and is gone once the money went back.
+    #[instrument(name = "db.work.count_owed", skip_all)]
+    async fn count_owed(&self, limit: u32) -> Result<u32, OrderError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM \
+             (SELECT 1 AS found FROM refunds WHERE try_at IS NOT NULL LIMIT ?) AS counted",
+        )
+        .bind(limit)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
     #[instrument(name = "db.work.sweep", skip_all)]
     async fn sweep(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, OrderError> {
         let claims = sqlx::query(
