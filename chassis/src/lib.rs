@@ -32,6 +32,7 @@ pub mod identity;
 pub mod audit;
 mod backoff;
 pub mod breaker;
+pub mod census;
 pub mod db;
 pub mod doorbell;
 pub mod feed;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use chassis::audit::AuditLog;
 use chassis::auth::GrpcKeySource;
+use chassis::census;
 use chassis::clock::Clock;
-use chassis::db::{Election, Pool};
+use chassis::db::Pool;
 use chassis::grpc::{Channel, GrpcApp};
 use chassis::messaging::amqp::Broker;
 use chassis::outbox::{Outbox, Relay};
@@ -17,7 +18,6 @@ use tokio::sync::Notify;
 use crate::api::callers::CALLERS;
 use crate::api::consumer::{BINDINGS, PaymentEvents, QUEUE};
 use crate::api::grpc::OrderApi;
-use crate::census;
 use crate::client::payment::GrpcPaymentGateway;
 use crate::config::Config;
 use crate::repository::mysql::{MIGRATOR, MySqlRepository};
@@ -115,10 +115,11 @@ fn count_orders(
     Surroundings { pool, .. }: &Surroundings,
     service: &Arc<OrderService>,
 ) {
-    let pace = config.workers.census_every();
-    let election = Election::new(pool.clone(), census::LOCK, pace);
-    let stop = host.shutdown().soft();
-    host.spawn("census", census::run(Arc::clone(service), election, pace, stop));
+    let (pool, pace) = (pool.clone(), config.workers.census_every());
+    let (service, stop) = (Arc::clone(service), host.shutdown().soft());
+    host.spawn("census", async move {
+        census::run(pool, pace, stop, || service.take_census()).await;
+    });
 }
 
 /// What is done without being asked.

@@ -7,11 +7,10 @@
 //!
 //! Read it in this order: [`model`] says what can happen, [`service`] makes it happen, one use
 //! case per file, through the ports in [`repository`] and [`client`]; [`api`] lets callers and
-//! events in, [`worker`] does what is due, [`census`] counts, and [`app`] connects it all.
+//! events in, [`worker`] does what is due, and [`app`] connects it all.
 
 pub mod api;
 pub mod app;
-pub mod census;
 pub mod client;
 pub mod config;
 pub mod model;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use chassis::audit::AuditLog;
 use chassis::auth::GrpcKeySource;
+use chassis::census;
 use chassis::clock::Clock;
 use chassis::db::Pool;
 use chassis::grpc::GrpcApp;
@@ -99,6 +100,15 @@ fn forget_old_callbacks(service: &Arc<PaymentService>, config: &Config, host: &H
     });
 }
 
+/// Figures of what is under way.
+fn count_payments(service: &Arc<PaymentService>, config: &Config, host: &Host, pool: &Pool) {
+    let (service, pool) = (service.clone(), pool.clone());
+    let (pace, stop) = (config.census.every(), host.shutdown().soft());
+    host.spawn("census", async move {
+        census::run(pool, pace, stop, || service.take_census()).await;
+    });
+}
+
 /// The gRPC service over the use cases.
 pub fn routes(service: Arc<PaymentService>, config: &Config) -> tonic::service::Routes {
     let server = PaymentServiceServer::new(PaymentApi::new(service))
@@ -128,6 +138,7 @@ impl Service for App {
             assemble(&config, &pool, &outbox, &host.clock())?;
 
         let soft = || host.shutdown().soft();
+        count_payments(&service, &config, host, &pool);
         if let Some(broker) = host.broker(&config.amqp, &config.events).await? {
             let publisher = Arc::new(broker.publisher());
             let relay = Relay::new(pool, publisher, &config.outbox, &outbox);

@@ -113,6 +113,7 @@ pub fn policy() -> Policy {
         pauses: Pauses { first: Duration::from_secs(5), max: Duration::from_mins(1) },
         batch: Bench::BATCH,
         callbacks_max: 100,
+        census_max: 10_000,
         review: ReviewPolicy {
             page: Bench::PAGE,
             report_max: 2_000,

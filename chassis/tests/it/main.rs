@@ -10,6 +10,7 @@
 
 mod answers;
 mod calls;
+mod census;
 mod certificates;
 mod consul;
 mod consumer;

@@ -1,5 +1,6 @@
 //! How many orders are under way.
 
+use chassis::census::Figures;
 use tracing::instrument;
 
 use super::OrderService;
@@ -16,9 +17,8 @@ pub struct Census {
     pub owed: u32,
 }
 
-impl Census {
-    /// Shows the figures to operators.
-    pub fn show(&self) {
+impl Figures for Census {
+    fn show(&self) {
         for status in OrderStatus::ALL.into_iter().filter(|status| !status.is_over()) {
             let found = self.open.iter().find(|(counted, _)| *counted == status);
             metrics::gauge!("eh_orders_open", "status" => status.as_str())

@@ -54,6 +54,8 @@ pub struct Config {
     pub reconcile: ReconcileConfig,
     /// The comparison with the provider's ledger.
     pub ledger: LedgerConfig,
+    /// How payments that are not at rest are counted.
+    pub census: CensusConfig,
     /// How its audit log is sealed.
     pub audit: AuditConfig,
 }
@@ -103,6 +105,23 @@ impl ReconcileConfig {
     }
 }
 
+/// `[census]`: how payments that are not at rest are counted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CensusConfig {
+    /// Pause between two counts, which one replica makes.
+    pub every_s: u64,
+    /// Payments that are counted at most.
+    pub max: u32,
+}
+
+impl CensusConfig {
+    /// Pause between two counts.
+    pub fn every(&self) -> Duration {
+        Duration::from_secs(self.every_s)
+    }
+}
+
 impl Config {
     /// The times that the use cases go by.
     pub fn policy(&self) -> Policy {
@@ -116,6 +135,7 @@ impl Config {
             },
             batch: self.reconcile.batch,
             callbacks_max: self.callback.list_max,
+            census_max: self.census.max,
             review: self.ledger.policy(),
         }
     }
@@ -163,6 +183,9 @@ impl BaseConfig for Config {
         if !(1..=1_000).contains(&self.callback.list_max) {
             let message = "must be between 1 and 1000";
             return Err(ConfigError::value("callback.list_max", message));
+        }
+        if self.census.every_s == 0 || self.census.max == 0 {
+            return Err(ConfigError::value("census", "needs an every_s and a max above 0"));
         }
         self.audit.validate(profile)?;
         self.provider.validate(profile)?;
@@ -255,6 +278,14 @@ mod tests {
         with("http").provider.validate(Profile::Production).unwrap();
         assert_eq!(defaults().provider.kind, ProviderKind::Simulated);
         assert!(!format!("{:?}", with("http")).contains("sk_test"), "the key does not print");
+    }
+
+    #[test]
+    fn a_census_that_is_never_taken_or_counts_nothing_is_refused_by_name() {
+        for key in ["CENSUS__EVERY_S", "CENSUS__MAX"] {
+            let refused = chassis::testing::config::refusal::<App>([(key, "0")]);
+            assert!(refused.contains("census"), "{refused}");
+        }
     }
 
     #[test]

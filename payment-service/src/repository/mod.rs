@@ -18,7 +18,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::review::ReviewRepository;
 use crate::model::{
-    CallbackRecord, Change, OrderId, Payment, PaymentError, PaymentId, SurplusChange,
+    CallbackRecord, Change, OrderId, Payment, PaymentError, PaymentId, PaymentStatus, SurplusChange,
 };
 
 /// What caused a move, for the history.
@@ -128,6 +128,10 @@ pub trait PaymentRepository: ReviewRepository {
         pauses: Pauses,
         limit: u32,
     ) -> Result<Vec<Payment>, PaymentError>;
+
+    /// Counts the payments that the reconciliation looks at, by status and no more than `limit` in all,
+    /// of which the longest due count first. A status without any is missing.
+    async fn count_open(&self, limit: u32) -> Result<Vec<(PaymentStatus, u32)>, PaymentError>;
 
     /// Forgets up to `limit` callbacks, and up to `limit` marks of those that moved a payment, that
     /// came last before `before`; returns how many.

@@ -13,6 +13,7 @@ mod refund_payment;
 mod review;
 mod settle;
 mod surplus;
+mod take_census;
 #[cfg(test)]
 mod torture;
 
@@ -29,6 +30,7 @@ pub use list_callbacks::ListCallbacks;
 pub use reconcile::Round;
 pub use refund_payment::RefundPayment;
 pub use review::{ClassReport, Cursor, GetReconciliation, Reconciliation, Walk, WalkSummary};
+pub use take_census::Census;
 
 use crate::client::{PaymentProvider, ProviderError};
 use crate::model::{CallbackKeys, Payment, PaymentError, UserId};
@@ -71,6 +73,8 @@ pub struct Policy {
     pub batch: u32,
     /// Callbacks of an order that are listed at most.
     pub callbacks_max: u32,
+    /// Payments that are not at rest and counted at most.
+    pub census_max: u32,
     /// How the books are compared with the provider's.
     pub review: ReviewPolicy,
 }

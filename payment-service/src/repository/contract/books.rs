@@ -118,6 +118,10 @@ impl PaymentRepository for MySqlBooks {
         self.repository.claim_due(now, pauses, limit).await
     }
 
+    async fn count_open(&self, limit: u32) -> Result<Vec<(PaymentStatus, u32)>, PaymentError> {
+        self.repository.count_open(limit).await
+    }
+
     async fn forget_callbacks(
         &self,
         before: DateTime<Utc>,

@@ -25,8 +25,8 @@ use super::mysql::MySqlPaymentRepository;
 use super::{Cause, Pauses, Save, Saved};
 use crate::app::MIGRATOR;
 use crate::model::{
-    CallbackRecord, Change, Charge, Outcome, Payment, PaymentError, PaymentId, Reason, RefundId,
-    RefundStatus, Ruling, Terms, Verdict,
+    CallbackRecord, Change, Charge, Outcome, Payment, PaymentError, PaymentId, PaymentStatus,
+    Reason, RefundId, RefundStatus, Ruling, Terms, Verdict,
 };
 use crate::testing::terms;
 
@@ -244,6 +244,27 @@ async fn due_payments_are_claimed_once_per_pause(books: &dyn Books) {
     assert_eq!(claim(10_000).await.unwrap(), []);
 }
 
+async fn payments_that_are_looked_at_are_counted(books: &dyn Books) {
+    let (one, _other) = (initiated(books).await, initiated(books).await);
+    let failing = initiated(books).await;
+    let pending = hear(&one, Outcome::Pending);
+    books.save(Save { check_at: Some(now()), ..save(&pending) }).await.unwrap();
+    captured(books).await;
+    let declined = hear(&failing, Outcome::Declined(Reason::from_provider("card_declined")));
+    books.save(save(&declined)).await.unwrap();
+    let mut counts = books.count_open(10).await.unwrap();
+    counts.sort_by_key(|(status, _)| status.as_str());
+    assert_eq!(counts, [(PaymentStatus::Initiated, 1), (PaymentStatus::Pending, 1)]);
+    // Money of a failed payment that goes back is under way, although the payment stays where it is.
+    let taken = declined.payment.take_surplus(now()).unwrap();
+    books.save_surplus(&taken, Some(now())).await.unwrap();
+    let mut counts = books.count_open(10).await.unwrap();
+    counts.retain(|(status, _)| *status == PaymentStatus::Failed);
+    assert_eq!(counts, [(PaymentStatus::Failed, 1)]);
+    let bounded = books.count_open(1).await.unwrap();
+    assert_eq!(bounded.iter().map(|(_, count)| count).sum::<u32>(), 1);
+}
+
 async fn a_move_starts_the_pauses_anew(books: &dyn Books) {
     let payment = initiated(books).await;
     let claim = |seconds| books.claim_due(now() + TimeDelta::seconds(seconds), PAUSES, 10);
@@ -309,6 +330,7 @@ contract!(
     old_callbacks_are_forgotten_a_few_at_a_time,
     attempts_of_an_order_come_oldest_first,
     due_payments_are_claimed_once_per_pause,
+    payments_that_are_looked_at_are_counted,
     a_move_starts_the_pauses_anew,
     the_longest_due_are_claimed_first,
     a_surplus_capture_is_stored_in_two_steps,

@@ -235,6 +235,20 @@ impl PaymentRepository for MemoryPaymentRepository {
         Ok(due.iter().filter_map(|(_, id)| state.payments.get(id).cloned()).collect())
     }
 
+    async fn count_open(&self, limit: u32) -> Result<Vec<(PaymentStatus, u32)>, PaymentError> {
+        let state = self.state();
+        let mut due: Vec<_> = state.due.iter().map(|(id, (at, _))| (*at, *id)).collect();
+        due.sort_unstable();
+        due.truncate(limit as usize);
+        let open: Vec<PaymentStatus> =
+            due.iter().filter_map(|(_, id)| state.payments.get(id)).map(Payment::status).collect();
+        let counts = PaymentStatus::ALL.into_iter().map(|status| {
+            let count = open.iter().filter(|counted| **counted == status).count();
+            (status, u32::try_from(count).unwrap_or(u32::MAX))
+        });
+        Ok(counts.filter(|(_, count)| *count > 0).collect())
+    }
+
     async fn forget_callbacks(
         &self,
         before: DateTime<Utc>,

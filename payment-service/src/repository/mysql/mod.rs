@@ -19,7 +19,9 @@ use uuid::Uuid;
 
 use self::row::PaymentRow;
 use self::write::Undo;
-use crate::model::{CallbackRecord, OrderId, Payment, PaymentError, PaymentId, SurplusChange};
+use crate::model::{
+    CallbackRecord, OrderId, Payment, PaymentError, PaymentId, PaymentStatus, SurplusChange,
+};
 use crate::repository::{Pauses, PaymentRepository, Save, Saved, audit};
 
 /// Every column of a payment and of its refund, if there is one.
@@ -175,6 +177,20 @@ impl PaymentRepository for MySqlPaymentRepository {
         rows.into_iter().map(PaymentRow::into_payment).collect()
     }
 
+    /// By the time of the next look, which has a key and is gone once a payment is settled.
+    #[instrument(name = "db.payment.count_open", skip_all)]
+    async fn count_open(&self, limit: u32) -> Result<Vec<(PaymentStatus, u32)>, PaymentError> {
+        let counts: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT status, COUNT(*) FROM \
+             (SELECT status FROM payments WHERE next_check_at IS NOT NULL \
+             ORDER BY next_check_at LIMIT ?) AS counted GROUP BY status",
+        )
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        counts.into_iter().map(count_of_status).collect()
+    }
+
     #[instrument(name = "db.callback.forget", skip_all)]
     async fn forget_callbacks(
         &self,
@@ -199,6 +215,12 @@ fn saved(stored: Result<(), Undo>) -> Result<Saved, PaymentError> {
         Err(Undo::Because(saved)) => Ok(saved),
         Err(Undo::Failed(error)) => Err(error),
     }
+}
+
+fn count_of_status((status, count): (String, i64)) -> Result<(PaymentStatus, u32), PaymentError> {
+    let known = PaymentStatus::parse(&status)
+        .ok_or_else(|| PaymentError::internal(format!("unknown status {status}")))?;
+    Ok((known, u32::try_from(count).unwrap_or(u32::MAX)))
 }
 
 fn select(condition: &'static str) -> QueryBuilder<MySql> {
