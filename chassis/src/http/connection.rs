@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::{BufMut, BytesMut};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -21,10 +21,11 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::bounds::HeadBounds;
 use super::frames::{FrameLimits, FrameMeter};
 use super::linger::Lingering;
 use super::progress::{Answer, Late, Limits, Progress};
-use super::refusal::{self, Refuse, path_of, to_wire};
+use super::refusal::{self, CLOSE, Refuse, path_of, shown, to_wire};
 use super::requests::RequestScan;
 use super::unread;
 use super::wire::{Watch, Wire};
@@ -42,6 +43,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible
 pub(super) struct Port {
     router: Router,
     refuse: Refuse,
+    bounds: HeadBounds,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     limits: Limits,
@@ -67,11 +69,13 @@ enum End {
 impl Port {
     pub(super) fn new(app: &HttpApp) -> Self {
         let config = &app.config;
+        let bounds = HeadBounds::new(config.max_header_bytes);
         Self {
             router: app.router.clone(),
             refuse: app.refuse,
+            bounds,
             http1: http1_builder(config),
-            http2: http2_builder(config),
+            http2: http2_builder(config, bounds),
             limits: Limits { head: config.header_read_timeout, answer: config.answer_timeout },
             frames: FrameLimits {
                 control_frames: config.max_control_frames,
@@ -183,9 +187,18 @@ impl Talk {
 
     fn answer(&self, mut request: Request<Incoming>) -> Answering {
         let work = self.progress.begin();
-        if work.is_doubtful() {
-            let response =
-                refusal::refuse(self.port.refuse, StatusCode::BAD_REQUEST, request.uri().path());
+        let refused = if work.is_doubtful() {
+            Some(StatusCode::BAD_REQUEST)
+        } else {
+            self.port.bounds.refusal(&request)
+        };
+        if let Some(status) = refused {
+            let path = shown(request.uri().path());
+            let mut response = refusal::refuse(self.port.refuse, status, path);
+            // In HTTP/2 this concerns one stream, and there is no such header.
+            if request.version() != Version::HTTP_2 {
+                response.headers_mut().insert(header::CONNECTION, CLOSE);
+            }
             let response = response.map(|body| work.answer(Body::from(body)));
             return Box::pin(std::future::ready(Ok(response)));
         }
@@ -256,11 +269,11 @@ fn http1_builder(config: &HttpServerConfig) -> http1::Builder {
     builder
 }
 
-fn http2_builder(config: &HttpServerConfig) -> http2::Builder<TokioExecutor> {
+fn http2_builder(config: &HttpServerConfig, bounds: HeadBounds) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .max_header_list_size(config.max_header_bytes)
+        .max_header_list_size(bounds.heard())
         .max_concurrent_streams(config.max_streams)
         // Streams that a peer opens and takes back, or makes the server take back.
         .max_pending_accept_reset_streams(config.max_reset_streams)

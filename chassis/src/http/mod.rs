@@ -5,6 +5,7 @@
 //! time, memory) before there is a request, and gives what hyper refuses a body.
 
 mod bodies;
+mod bounds;
 mod connection;
 mod frames;
 mod heads;

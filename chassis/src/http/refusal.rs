@@ -1,9 +1,12 @@
-//! What is said on a connection of HTTP/1 when there is no request that a handler could answer.
+//! What is said when there is no request that a handler could answer.
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode};
 
 use crate::clock::{Clock, SystemClock};
+
+/// What an answer of HTTP/1 says of its connection that is the last one.
+pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Longest path that is repeated.
 pub(super) const PATH_BYTES_MAX: usize = 2_048;
@@ -37,13 +40,10 @@ pub(super) fn refuse(refuse: Refuse, status: StatusCode, path: &str) -> Response
         refusal.trace_id = trace_id,
         "request not readable"
     );
-    let mut response = refuse(&Refusal { status, path, trace_id: &trace_id });
-    let close = header::HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
-    response
+    refuse(&Refusal { status, path, trace_id: &trace_id })
 }
 
-/// The answer as HTTP/1 has it on the wire.
+/// The answer as HTTP/1 has it on the wire, the last one of its connection.
 pub(super) fn to_wire(response: &Response<Bytes>) -> Vec<u8> {
     let status = response.status();
     let date = SystemClock.now().format("%a, %d %b %Y %H:%M:%S GMT");
@@ -53,9 +53,14 @@ pub(super) fn to_wire(response: &Response<Bytes>) -> Vec<u8> {
     for (name, value) in response.headers() {
         wire.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
-    wire.extend(b"\r\n");
+    wire.extend(b"connection: close\r\n\r\n");
     wire.extend(response.body());
     wire
+}
+
+/// As much of a path as is repeated: all of it, or nothing.
+pub(super) fn shown(path: &str) -> &str {
+    if path.len() <= PATH_BYTES_MAX { path } else { "" }
 }
 
 /// What stands where the path of a request stands, as far as it has arrived.
@@ -83,6 +88,13 @@ mod tests {
             assert_eq!(path_of(head), "");
         }
         assert_eq!(path_of(&[b"GET /", &[b'a'; PATH_BYTES_MAX][..]].concat()), "");
+    }
+
+    #[test]
+    fn a_long_path_is_not_repeated() {
+        let path = "/a".repeat(PATH_BYTES_MAX / 2);
+        assert_eq!(shown(&path), path);
+        assert_eq!(shown(&format!("{path}a")), "");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod certificates;
 mod consul;
 mod consumer;
 mod election;
+mod heads;
 mod identity;
 mod inbox;
 mod migrations;
