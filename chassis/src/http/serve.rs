@@ -204,6 +204,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_comes_after_a_request_for_another_protocol_is_no_request() {
+        let server = start(hello(), HttpServerConfig::default()).await;
+        let upgrade = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n";
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        for ahead in [&b""[..], preface, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"] {
+            let reply = exchange(server.address, &[&upgrade[..], ahead].concat()).await;
+            assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+            assert!(reply.contains("\r\nconnection: close\r\n"), "{reply}");
+            assert_eq!(reply.matches("HTTP/1.1 ").count(), 1, "{reply}");
+        }
+    }
+
+    #[tokio::test]
     async fn connections_over_the_limit_wait_for_a_place() {
         let config = HttpServerConfig { max_connections: 1, ..hasty() };
         let server = start(hello(), config).await;

@@ -1,7 +1,11 @@
-//! Tells a client that its connection ends with an answer that came before the request's end.
+//! Tells a client that its connection ends with an answer: one that came before the request's end, or
+//! one to a request for another protocol.
 //!
 //! hyper closes a connection when the rest of a body would be in the way of the next request. A
 //! client of HTTP/1 that is not told would send that next request all the same, and lose it.
+//!
+//! An upgrade is ignored, but whoever asked for one may have sent bytes of the other protocol
+//! ahead, and somebody in between may believe that it is spoken now. They are not read as requests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,8 +14,10 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
-use http::{HeaderValue, Request, Version, header};
+use http::{Request, Version, header};
 use hyper::body::{Frame, SizeHint};
+
+use super::refusal::CLOSE;
 
 /// A body that remembers whether it was read to its end.
 struct Watched<B> {
@@ -23,6 +29,8 @@ struct Watched<B> {
 pub(super) struct Reading {
     is_read: Arc<AtomicBool>,
     version: Version,
+    /// Whether the request asks for another protocol.
+    is_upgrade: bool,
 }
 
 /// Watches over the body of a request.
@@ -32,17 +40,22 @@ where
     B::Error: Into<axum::BoxError>,
 {
     let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
-    let reading = Reading { is_read: Arc::clone(&is_read), version: request.version() };
+    let reading = Reading {
+        is_read: Arc::clone(&is_read),
+        version: request.version(),
+        is_upgrade: request.headers().contains_key(header::UPGRADE),
+    };
     (request.map(|body| Body::new(Watched { body, is_read })), reading)
 }
 
 impl Reading {
-    /// Marks the answer if it comes before the end of the request.
+    /// Marks the answer if it comes before the end of the request, or is the last one for another
+    /// reason.
     pub(super) fn announce_close(&self, response: &mut Response) {
         let has_streams = self.version == Version::HTTP_2;
-        if !has_streams && !self.is_read.load(Ordering::Relaxed) {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
+        let is_last = self.is_upgrade || !self.is_read.load(Ordering::Relaxed);
+        if !has_streams && is_last {
+            response.headers_mut().insert(header::CONNECTION, CLOSE);
         }
     }
 }
@@ -73,6 +86,7 @@ impl<B: HttpBody + Unpin> HttpBody for Watched<B> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use http_body_util::BodyExt as _;
 
     use super::*;
@@ -94,6 +108,15 @@ mod tests {
         assert_eq!(connection(&reading).unwrap(), "close");
         whole.into_body().collect().await.unwrap();
         assert_eq!(connection(&reading), None);
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_another_protocol_is_hung_up_on() {
+        let mut upgrade = request(Version::HTTP_11, "body");
+        upgrade.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("h2c"));
+        let (whole, reading) = watch(upgrade);
+        whole.into_body().collect().await.unwrap();
+        assert_eq!(connection(&reading).unwrap(), "close");
     }
 
     #[test]

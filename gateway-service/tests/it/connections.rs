@@ -264,11 +264,12 @@ async fn other_protocols_are_not_switched_to() {
     let port = Port::open(&gateway).await;
     for protocol in ["h2c", "websocket"] {
         let request = format!(
-            "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\n\
+            "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\n\
              upgrade: {protocol}\r\nhttp2-settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"
         );
         let answer = port.answer(request).await;
         assert_eq!((answer.status, answer.header("upgrade")), (200, None), "{protocol}");
+        assert_eq!(answer.header("connection"), Some("close"), "{protocol}");
     }
     let tunnel = "CONNECT 10.0.0.7:443 HTTP/1.1\r\nhost: 10.0.0.7\r\nconnection: close\r\n\r\n";
     let answer = port.answer(tunnel).await;
