@@ -7,6 +7,7 @@ mod memory;
 mod quotas;
 mod routes;
 mod slow;
+mod streams;
 
 use std::time::Duration;
 
@@ -24,6 +25,11 @@ use self::routes::{
     a124_methods_that_a_path_lacks, a126_pages_of_other_origins, a127_forged_names_of_requests,
 };
 use self::slow::a121_slow_and_silent_clients;
+use self::streams::{
+    a116_bodies_over_the_limit_on_http2, a117_doubtful_lengths_on_http2,
+    a119_odd_and_large_heads_on_http2, a120_odd_targets_and_hosts_on_http2,
+    a124_methods_that_a_path_lacks_on_http2,
+};
 
 /// The rows of this section.
 pub(crate) fn rows() -> Vec<Row> {
@@ -32,14 +38,19 @@ pub(crate) fn rows() -> Vec<Row> {
         row!(a061_nothing_internal_outside),
         row!(a078_compressed_bodies),
         row!(a116_bodies_over_the_limit),
+        row!(a116_bodies_over_the_limit_on_http2),
         row!(a117_doubtful_lengths),
+        row!(a117_doubtful_lengths_on_http2),
         row!(a118_old_versions_and_upgrades),
         row!(a119_odd_and_large_heads),
+        row!(a119_odd_and_large_heads_on_http2),
         row!(a120_odd_targets_and_hosts),
+        row!(a120_odd_targets_and_hosts_on_http2),
         row!(a121_slow_and_silent_clients).alone().within(Duration::from_mins(5)),
         row!(a122_clients_that_do_not_read).alone().within(Duration::from_mins(3)),
         row!(a123_floods_of_frames).alone().within(Duration::from_mins(5)),
         row!(a124_methods_that_a_path_lacks),
+        row!(a124_methods_that_a_path_lacks_on_http2),
         row!(a125_invented_addresses),
         row!(a126_pages_of_other_origins),
         row!(a127_forged_names_of_requests),

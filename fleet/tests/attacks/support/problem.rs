@@ -8,15 +8,10 @@ use serde_json::{Value, json};
 /// Checks that an answer is the problem document of this status and code: known to the catalogue,
 /// traceable, and nothing else.
 pub(crate) fn refused(reply: &Reply, status: u16, code: &str) -> Result<()> {
-    let page = find(code).with_context(|| format!("{code} has no page"))?;
     let Reply { request, body, .. } = reply;
     ensure!(reply.code() == code, "{request}: {} {body} instead of {code}", reply.status);
-    ensure!(reply.status == status && page.status == status, "{request}: {}", reply.status);
-    ensure!(body["status"] == status && body["title"] == page.title, "{request}: {body}");
-    ensure!(body["type"] == format!("/docs/errors/{code}"), "{request}: {body}");
-    ensure!(body["detail"].as_str().is_some_and(|text| !text.is_empty()), "{request}: {body}");
-    let trace = body["trace_id"].as_str().unwrap_or_default();
-    ensure!(trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit()), "{body}");
+    ensure!(reply.status == status, "{request}: {}", reply.status);
+    documented(body, status, code).with_context(|| request.clone())?;
     let kind = reply.header("content-type");
     ensure!(kind == Some("application/problem+json"), "{request}: {kind:?}");
     if status == 401 {
@@ -25,6 +20,18 @@ pub(crate) fn refused(reply: &Reply, status: u16, code: &str) -> Result<()> {
     if status == 429 {
         ensure!(reply.header("retry-after").is_some(), "{request}: no Retry-After");
     }
+    Ok(())
+}
+
+/// Checks that a body is the problem document of this status and code.
+pub(crate) fn documented(body: &Value, status: u16, code: &str) -> Result<()> {
+    let page = find(code).with_context(|| format!("{code} has no page"))?;
+    ensure!(body["code"] == code && page.status == status, "{body} instead of {code}");
+    ensure!(body["status"] == status && body["title"] == page.title, "{body}");
+    ensure!(body["type"] == format!("/docs/errors/{code}"), "{body}");
+    ensure!(body["detail"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
+    let trace = body["trace_id"].as_str().unwrap_or_default();
+    ensure!(trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit()), "{body}");
     Ok(())
 }
 
