@@ -100,13 +100,9 @@ impl Registration {
     /// Describes the instance of `service` at `endpoint`.
     pub fn new(service: &str, endpoint: Endpoint, ready_url: impl Into<String>) -> Self {
         // Part of an address of the registry, where brackets and colons have a meaning.
-        let instance_id = format!("{service}-{}-{}", endpoint.host.replace(':', "-"), endpoint.port);
-        Self {
-            service: service.to_owned(),
-            instance_id,
-            endpoint,
-            ready_url: ready_url.into(),
-        }
+        let instance_id =
+            format!("{service}-{}-{}", endpoint.host.replace(':', "-"), endpoint.port);
+        Self { service: service.to_owned(), instance_id, endpoint, ready_url: ready_url.into() }
     }
 }
 
