@@ -14,6 +14,9 @@ use crate::{address, port, ui};
 
 /// A first build with tests and the servers' data.
 const DISK_WANTED_GB: u64 = 8;
+/// What its absence means.
+const PROMTOOL_ABSENT: &str =
+    "absent: cargo ehub test fetches it by apt, or else leaves out the tests of alerts on a fleet";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -114,7 +117,7 @@ fn server(part: Part, source: &Source) -> Finding {
     }
 }
 
-/// Ways to get what is missing.
+/// Ways to get what is missing, and what only tests use.
 fn helpers(layout: &Layout) -> Vec<Finding> {
     let describe = |program: &str, subject: &str, missing: &str| {
         let detail = layout.find_program(program);
@@ -124,6 +127,7 @@ fn helpers(layout: &Layout) -> Vec<Finding> {
     vec![
         describe("apt-get", "apt", "absent: servers cannot be installed automatically"),
         describe("docker", "Docker", "absent: no containers; not needed when servers are here"),
+        describe("promtool", "promtool", PROMTOOL_ABSENT),
     ]
 }
 

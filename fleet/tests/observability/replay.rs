@@ -1,11 +1,14 @@
 //! Rules over a record, evaluated by promtool as a server would have done.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use fleet::layout::Layout;
+use fleet::ui;
 
 use crate::record::Record;
 use crate::{root, rules};
@@ -60,17 +63,75 @@ fn test(record: &Record, files: &[&str], alerts: &BTreeSet<String>) -> String {
     )
 }
 
-/// Where promtool is; it is fetched if it is not here yet.
-pub(crate) fn promtool() -> Result<PathBuf> {
+/// Where promtool is; it is fetched if it is not here yet. Where it cannot be had nobody can judge a
+/// record, and that is said aloud.
+pub(crate) fn promtool() -> Result<Option<PathBuf>> {
     // Tests run side by side, and one fetches it.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let layout = Layout::discover()?;
     if let Some(found) = layout.find_program("promtool") {
-        return Ok(found);
+        return Ok(Some(found));
     }
     let script = root().join("scripts/install-promtool.sh");
     let output = std::process::Command::new(script).output()?;
     let found = layout.find_program("promtool");
-    found.with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    if found.is_none() {
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        // Unlike what macros print, it is also shown when the test passes.
+        ui::error_line(&format!(
+            "\npromtool is missing, so ALERTS ARE NOT HELD AGAINST THE FAULTS OF A REAL FLEET\n{words}"
+        ));
+    }
+    Ok(found)
+}
+
+/// A machine's package manager that has promtool alone.
+const APT_GET: &str = "#!/bin/sh
+case \"$*\" in
+    *alertmanager*) exit 100 ;;
+    *'download prometheus'*) : > prometheus_1_all.deb ;;
+esac
+";
+/// One that has neither.
+const EMPTY_APT_GET: &str = "#!/bin/sh\nexit 100\n";
+const DPKG_DEB: &str = "#!/bin/sh
+mkdir -p root/usr/bin
+printf '#!/bin/sh\\n' > root/usr/bin/promtool
+";
+
+/// Runs the script that fetches programs in a checkout of its own; whether it succeeds, whether
+/// promtool is there, and what it says. Beside those of the shell it finds only these programs.
+fn install(apt_get: &str) -> Result<(bool, bool, String)> {
+    let name = format!("ehub-promtool-{:016x}", rand::random::<u64>());
+    let folder = std::env::temp_dir().join(name);
+    let (scripts, programs) = (folder.join("scripts"), folder.join("programs"));
+    for folder in [&scripts, &programs] {
+        std::fs::create_dir_all(folder)?;
+    }
+    let script = scripts.join("install-promtool.sh");
+    std::fs::copy(root().join("scripts/install-promtool.sh"), &script)?;
+    for (program, text) in [("apt-get", apt_get), ("dpkg-deb", DPKG_DEB)] {
+        std::fs::write(programs.join(program), text)?;
+        std::fs::set_permissions(programs.join(program), Permissions::from_mode(0o755))?;
+    }
+    for tool in ["dirname", "mktemp", "rm", "mkdir", "install"] {
+        let found = Layout::discover()?.find_program(tool).with_context(|| tool.to_owned())?;
+        std::os::unix::fs::symlink(found, programs.join(tool))?;
+    }
+    let mut command = std::process::Command::new("/bin/sh");
+    let output = command.arg(&script).env("PATH", &programs).output()?;
+    let is_there = folder.join(".ehub/bin/promtool").is_file();
+    std::fs::remove_dir_all(folder)?;
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((output.status.success(), is_there, words))
+}
+
+#[test]
+fn promtool_is_to_be_had_without_amtool() -> Result<()> {
+    let (succeeds, is_there, words) = install(APT_GET)?;
+    assert!(succeeds && is_there && words.contains("amtool"), "{words}");
+    let (succeeds, is_there, words) = install(EMPTY_APT_GET)?;
+    assert!(!succeeds && !is_there && words.contains("promtool"), "{words}");
+    Ok(())
 }
