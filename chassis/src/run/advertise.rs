@@ -6,6 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket}
 use crate::config::{ConfigError, DiscoveryConfig, DiscoveryMode, ServerConfig};
 use crate::discovery::{Endpoint, Registration};
 
+/// An address that is nobody's (RFC 5737), to which only the way out leads.
+const OUTSIDE: &str = "http://192.0.2.1";
+
 /// The addresses that a process listens on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listening {
@@ -73,7 +76,8 @@ fn probed(
 }
 
 /// Under which host others reach this instance: as configured, else the address listened on,
-/// else (listening on all of them) the one that leads to the registry.
+/// else (listening on all of them) the one that leads to the registry, or out if the registry's name
+/// is not known yet: after a restart of a machine its container may come later than this one.
 fn advertised_host(server: &ServerConfig, listened: IpAddr, discovery: &DiscoveryConfig) -> String {
     if !server.advertise_host.is_empty() {
         return server.advertise_host.clone();
@@ -82,10 +86,10 @@ fn advertised_host(server: &ServerConfig, listened: IpAddr, discovery: &Discover
         return listened.to_string();
     }
     let towards = match discovery.mode {
-        DiscoveryMode::Consul => route_to(&discovery.consul_url).map(|route| route.own),
+        DiscoveryMode::Consul => route_to(&discovery.consul_url).or_else(|| route_to(OUTSIDE)),
         DiscoveryMode::Static => None,
     };
-    towards.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_string()
+    towards.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |route| route.own).to_string()
 }
 
 /// Whether `url` leads to this machine, by loopback or by one of its other addresses.
@@ -199,5 +203,17 @@ mod tests {
         assert_eq!(advertised_host(&server, any, &discovery), "127.0.0.1");
         server.advertise_host = "order-service".to_owned();
         assert_eq!(advertised_host(&server, any, &discovery), "order-service");
+    }
+
+    #[test]
+    fn before_the_registry_has_a_name_the_address_that_leads_out_is_advertised() {
+        let (server, unknown) = (ServerConfig::default(), consul("/no-host"));
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        // A machine without a network has loopback alone.
+        let outwards =
+            route_to(ELSEWHERE).map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |route| route.own);
+        assert_eq!(advertised_host(&server, any, &unknown), outwards.to_string());
+        let fixed = DiscoveryConfig { mode: DiscoveryMode::Static, ..unknown };
+        assert_eq!(advertised_host(&server, any, &fixed), "127.0.0.1", "nobody is told");
     }
 }

@@ -95,6 +95,12 @@ fn a_container_that_starts_anew_knows_where_the_others_are() {
 }
 
 #[test]
+fn two_containers_of_a_service_are_two_instances() {
+    // An instance is known by its address, and a name of the service would be that of both.
+    assert!(!read("deploy/docker-compose.yml").contains("__ADVERTISE_HOST"));
+}
+
+#[test]
 fn containers_use_so_much_and_no_more() {
     let compose = compose();
     for service in compose.built() {
