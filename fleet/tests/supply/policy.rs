@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{Days, NaiveDate};
 use toml::{Table, Value};
 
 use crate::toml;
@@ -35,20 +36,28 @@ fn texts(list: &Value) -> Vec<String> {
     items.map(|item| item.as_str().unwrap().to_owned()).collect()
 }
 
-/// Whether a reason ends with a date such as `2026-11-23`, so that somebody can ask again.
-fn is_dated(reason: &str) -> bool {
-    let date = reason.rsplit(' ').next().unwrap_or_default();
-    let parts: Vec<&str> = date.split('-').collect();
-    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-    lengths == [4, 2, 2] && parts.iter().all(|part| part.parse::<u16>().is_ok())
+/// For how long an exception may hold: then somebody looks again.
+const LONGEST: Days = Days::new(366);
+
+/// Until when an exception holds: its reason ends with that, as in `until 2027-05-01`.
+fn end(reason: &str) -> Option<NaiveDate> {
+    let (_, date) = reason.rsplit_once(" until ")?;
+    let is_whole = date.len() == "2027-05-01".len();
+    NaiveDate::parse_from_str(date, "%Y-%m-%d").ok().filter(|_| is_whole)
+}
+
+/// Whether an exception holds on a day, and not for longer than it may.
+fn holds(reason: &str, today: NaiveDate) -> bool {
+    end(reason).is_some_and(|end| (today..=today + LONGEST).contains(&end))
 }
 
 #[test]
 fn a138_exceptions_are_reasoned_and_dated() {
-    let policy = Policy::read();
+    let (policy, today) = (Policy::read(), fleet::time::now().date_naive());
     for advisory in policy.table["advisories"]["ignore"].as_array().unwrap() {
         let reason = advisory.get("reason").and_then(Value::as_str).unwrap_or_default();
-        assert!(reason.len() > 40 && is_dated(reason), "{advisory} has no dated reason");
+        assert!(reason.len() > 40 && end(reason).is_some(), "{advisory} has no reason with an end");
+        assert!(holds(reason, today), "{advisory} has run out, or holds for too long: look again");
     }
     for ban in policy.table["bans"]["deny"].as_array().unwrap() {
         assert!(ban.get("reason").is_some_and(Value::is_str), "{ban} has no reason");
@@ -59,9 +68,19 @@ fn a138_exceptions_are_reasoned_and_dated() {
 }
 
 #[test]
-fn dates_are_known_by_their_form() {
-    assert!(is_dated("parses no foreign input. 2026-11-23"));
-    for other in ["", "parses no foreign input", "2026-11", "soon-it-is", "2026-1-23"] {
-        assert!(!is_dated(other), "{other}");
+fn exceptions_run_out() {
+    let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+    let reason = "parses no foreign input. until 2027-05-01";
+    assert_eq!(end(reason), Some(day("2027-05-01")));
+    for other in ["", "parses no foreign input", "until 2027-05-01", "ends. 2027-05-01"] {
+        assert_eq!(end(other), None, "{other}");
+    }
+    for other in ["2027-05", "soon-it-is", "2027-5-1", "2027-02-30", "2027-05-01."] {
+        assert_eq!(end(&format!("parses nothing until {other}")), None, "{other}");
+    }
+    for (today, expected) in
+        [("2026-04-29", false), ("2026-04-30", true), ("2027-05-01", true), ("2027-05-02", false)]
+    {
+        assert_eq!(holds(reason, day(today)), expected, "{today}");
     }
 }
