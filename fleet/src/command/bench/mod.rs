@@ -54,6 +54,12 @@ enum What {
         /// How long they stay
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
         seconds: u64,
+        /// How many times as long the 99th percentile of others may be meanwhile; longer ends with code 1
+        #[arg(long, default_value_t = 2.0)]
+        max_p99_factor: f64,
+        /// How many MiB more the gateway may hold, where it is our own; more ends with code 1
+        #[arg(long, default_value_t = 50)]
+        max_growth_mib: u64,
     },
     /// What is left of the goodput when far more is asked than is borne, and how soon all is well again
     Overload(overload::Args),
@@ -70,6 +76,13 @@ impl What {
             Self::Logins { .. } | Self::SlowClients { .. } | Self::Overload(_) => bench::options(),
         }
     }
+}
+
+/// What slow clients may cost.
+#[derive(Clone, Copy, Debug)]
+struct SlowBounds {
+    p99_factor: f64,
+    growth_mib: u64,
 }
 
 /// What is measured: a gateway, and the fleet behind it if that is ours.
@@ -102,8 +115,9 @@ async fn measure(what: &What, place: &mut Place) -> Result<ExitCode> {
         What::Logins { tries, max_difference_percent } => {
             logins(place, usize::try_from(*tries)?, *max_difference_percent).await
         }
-        What::SlowClients { connections, seconds } => {
-            slow_clients(place, *connections, Duration::from_secs(*seconds)).await
+        What::SlowClients { connections, seconds, max_p99_factor, max_growth_mib } => {
+            let bounds = SlowBounds { p99_factor: *max_p99_factor, growth_mib: *max_growth_mib };
+            slow_clients(place, *connections, Duration::from_secs(*seconds), bounds).await
         }
         What::Overload(args) => overload::run(args, place).await,
         What::Neighbours(args) => neighbours::run(args, place).await,
@@ -124,7 +138,12 @@ fn is_within(difference_percent: f64, most: f64) -> bool {
     difference_percent.abs() <= most
 }
 
-async fn slow_clients(place: &mut Place, connections: usize, stay: Duration) -> Result<ExitCode> {
+async fn slow_clients(
+    place: &mut Place,
+    connections: usize,
+    stay: Duration,
+    bounds: SlowBounds,
+) -> Result<ExitCode> {
     let good = Api::new(&place.base)?;
     let before = well_behaved(&good, stay.min(BEFORE)).await?;
     let memory = place.gateway()?.map(Resident::of).transpose()?;
@@ -137,7 +156,25 @@ async fn slow_clients(place: &mut Place, connections: usize, stay: Duration) -> 
     }
     ui::line(&ui::table(&answers(connections, &before, &during)));
     ui::line(&ui::table(&costs(&crowd, memory, growth)));
-    Ok(ExitCode::SUCCESS)
+    let missed = bounds.missed(&before, &during, growth);
+    for missed in &missed {
+        ui::error_line(missed);
+    }
+    Ok(if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl SlowBounds {
+    /// What was more than it may be.
+    fn missed(self, before: &Samples, during: &Samples, growth_kb: Option<u64>) -> Vec<String> {
+        let [usual, beside] = [before, during].map(|samples| samples.percentile(99).as_secs_f64());
+        let is_quick = beside <= usual * self.p99_factor;
+        let is_small =
+            growth_kb.is_none_or(|growth| growth <= self.growth_mib.saturating_mul(1_024));
+        let slow = || format!("The p99 of others is more than {} times as long.", self.p99_factor);
+        let large = || format!("The gateway holds more than {} MiB more.", self.growth_mib);
+        let missed = [(!is_quick).then(slow), (!is_small).then(large)];
+        missed.into_iter().flatten().collect()
+    }
 }
 
 /// What clients that behave well went through.
@@ -209,6 +246,19 @@ mod tests {
     fn medians_may_lie_apart_in_either_direction() {
         assert!(is_within(5.0, 5.0) && is_within(-5.0, 5.0) && is_within(0.0, 0.0));
         assert!(!is_within(5.1, 5.0) && !is_within(-5.1, 5.0));
+    }
+
+    #[test]
+    fn slow_clients_may_cost_so_much_and_no_more() {
+        let bounds = SlowBounds { p99_factor: 2.0, growth_mib: 50 };
+        let [usual, twice, more] =
+            [10, 20, 21].map(|ms| [Duration::from_millis(ms)].into_iter().collect());
+        let missed = |during, growth| bounds.missed(&usual, during, growth).len();
+        assert_eq!(missed(&twice, Some(50 * 1_024)), 0);
+        assert_eq!(missed(&twice, None), 0, "of a gateway that is not ours nothing is known");
+        assert_eq!(missed(&more, Some(0)), 1);
+        assert_eq!(missed(&twice, Some(50 * 1_024 + 1)), 1);
+        assert_eq!(missed(&more, Some(u64::MAX)), 2);
     }
 
     #[test]
