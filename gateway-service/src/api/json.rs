@@ -63,17 +63,19 @@ impl FromRequest<Shared> for NoBody {
 }
 
 /// A JSON object, or no body at all, which stands for an empty object: for an operation that took none
-/// before there was something to say.
+/// before there was something to say. A body that is there has to say that it is JSON, like any other.
 pub(crate) struct JsonOrNothing<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Default> FromRequest<Shared> for JsonOrNothing<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, gateway: &Shared) -> Result<Self, ApiError> {
+        let media_type = check_media_type(request.headers());
         let Raw(body) = Raw::from_request(request, gateway).await?;
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
+        media_type?;
         parse(&body).map(Self)
     }
 }

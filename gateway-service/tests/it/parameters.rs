@@ -124,6 +124,15 @@ async fn the_reason_of_a_discard_reaches_the_service_and_need_not_be_given() {
     for (body, code) in [(r#"{"why":"x"}"#, "UNKNOWN_FIELD"), ("[]", "VALIDATION_FAILED")] {
         assert_eq!(gateway.code(discard().json(body)).await, code);
     }
+    // Nothing is of any type; something has to be JSON, and says so.
+    gateway.ask(discard().header("content-type", "text/plain")).await.json();
+    gateway.fleet.take_call();
+    let untyped = discard().body("{}");
+    let text = discard().body("{}").header("content-type", "text/plain");
+    for ask in [untyped, text] {
+        assert_eq!(gateway.code(ask).await, "MEDIA_TYPE_UNSUPPORTED");
+    }
+    assert!(!gateway.fleet.has_calls());
 }
 
 #[tokio::test]
