@@ -163,7 +163,7 @@ fn places(value: &Value, pointer: &str, field: &str) -> Vec<(String, String)> {
 }
 
 pub(super) async fn a073_members_given_twice(stage: &Stage) -> Result<()> {
-    for target in targets(stage)? {
+    for target in targets(stage).await? {
         for (pointer, field) in places(&target.body, "", "") {
             let Some((parent, name)) = pointer.rsplit_once('/') else { continue };
             if name.parse::<usize>().is_ok() {
@@ -189,8 +189,9 @@ pub(super) async fn a073_members_given_twice(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Members that may be absent or null.
-const OPTIONAL: [&str; 2] = ["locale", "display_name"];
+/// Members that may be absent or null, behind the end of the path that takes them.
+const OPTIONAL: [(&str, &str); 3] =
+    [("/users/me", "locale"), ("/users/me", "display_name"), ("/discard", "reason")];
 
 pub(super) async fn a075_values_of_other_types(stage: &Stage) -> Result<()> {
     let others = [
@@ -205,14 +206,14 @@ pub(super) async fn a075_values_of_other_types(stage: &Stage) -> Result<()> {
         json!([CANARY]),
         json!({"$gt": CANARY}),
     ];
-    for target in targets(stage)? {
+    for target in targets(stage).await? {
         for (pointer, field) in places(&target.body, "", "") {
             let good = target.body.pointer(&pointer).context("no place")?;
             for other in &others {
                 let same = std::mem::discriminant(other) == std::mem::discriminant(good);
-                let optional = other.is_null()
-                    && target.method == Method::PATCH
-                    && OPTIONAL.contains(&field.as_str());
+                let takes =
+                    |(end, member): &(&str, &str)| target.path.ends_with(end) && *member == field;
+                let optional = other.is_null() && OPTIONAL.iter().any(takes);
                 if optional || (same && !other.is_f64()) || pointer.is_empty() {
                     continue;
                 }

@@ -26,7 +26,7 @@ const BROKEN: [&[u8]; 12] = [
 ];
 
 pub(super) async fn a074_text_that_is_none(stage: &Stage) -> Result<()> {
-    for target in targets(stage)? {
+    for target in targets(stage).await? {
         let members = target.body.as_object().into_iter().flatten();
         let Some((name, _)) = members.into_iter().find(|(_, value)| value.is_string()) else {
             continue;
@@ -49,7 +49,13 @@ pub(super) async fn a074_text_that_is_none(stage: &Stage) -> Result<()> {
             refused(&target.send(around(text)).await?, 400, "JSON_INVALID")?;
         }
         let escaped = target.send(around(b"\\u0000")).await?;
-        ensure!([401, 403, 404, 422].contains(&escaped.status), "{name}: {}", escaped.body);
+        // Who lost a password is answered in the same way, whatever stands for an address.
+        let known: &[u16] = if target.path.ends_with("/password-recovery") {
+            &[202]
+        } else {
+            &[401, 403, 404, 422]
+        };
+        ensure!(known.contains(&escaped.status), "{}: {}", target.path, escaped.body);
     }
     Ok(())
 }

@@ -22,6 +22,11 @@ impl Schemas {
         self.sample(&content["schema"])
     }
 
+    /// Whether an operation that takes a body does without it.
+    pub(crate) fn may_lack_body(&self, operation: &Operation) -> bool {
+        self.item(operation)["requestBody"]["required"] != json!(true)
+    }
+
     /// The places of an answer's members that the document does not announce for this operation.
     pub(crate) fn unannounced(&self, operation: &Operation, reply: &Reply) -> Result<Vec<String>> {
         if !reply.body.is_object() {
