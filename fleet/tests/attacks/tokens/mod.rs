@@ -23,7 +23,8 @@ use self::places::{
     a016_tokens_of_services, a023_tokens_where_none_is_offered, a025_identity_in_headers,
 };
 use self::revoked::{
-    a018_disabled_account, a019_after_logout_and_password_change, a020_retired_key,
+    a018_disabled_account, a018_role_that_is_taken_away, a019_after_logout_and_password_change,
+    a020_retired_key,
 };
 use self::shapes::{
     a007_key_in_the_header, a008_key_address_in_the_header, a009_odd_key_ids,
@@ -55,6 +56,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row!(a016_tokens_of_services),
         row!(a017_members_given_twice),
         row!(a018_disabled_account),
+        row!(a018_role_that_is_taken_away).alone(),
         row!(a019_after_logout_and_password_change),
         row!(a020_retired_key),
         row!(a021_other_serialisations),

@@ -1,4 +1,4 @@
-//! Tokens in time whose user, session or key is not what it was: A018 to A020.
+//! Tokens in time whose user, role, session or key is not what it was: A018 to A020.
 
 use anyhow::{Context, Result, ensure};
 use fleet::harness::Api;
@@ -13,6 +13,9 @@ use crate::sessions::{
 use crate::support::problem::refused;
 use crate::support::stage::{GATEWAYS, PASSWORD, Stage};
 use crate::support::{PATIENCE, counted, own_id};
+
+/// A route for administrators.
+const ADMINISTRATORS: &str = "/api/v1/users";
 
 /// The token of an account that an administrator disabled is refused within five seconds everywhere.
 pub(crate) async fn a018_disabled_account(stage: &Stage) -> Result<()> {
@@ -29,6 +32,41 @@ pub(crate) async fn a018_disabled_account(stage: &Stage) -> Result<()> {
         Ok((own.get(PATH).await?.code() == "TOKEN_REVOKED").then_some(()))
     })
     .await
+}
+
+/// The token of an administrator whose role is taken away is refused within five seconds everywhere, and
+/// wins nothing back meanwhile; the session goes on as a customer's. Runs alone: who is the last
+/// administrator is a question of other rows.
+pub(crate) async fn a018_role_that_is_taken_away(stage: &Stage) -> Result<()> {
+    let (visitor, email, first) = customer(stage).await?;
+    let id = own_id(&visitor.with_token(&first.access)).await?;
+    let path = format!("/api/v1/users/{id}/roles");
+    let (admin, both) = (stage.admin().await?, json!({"roles": ["admin", "customer"]}));
+    admin.put(&path, &both).await?.require(200)?;
+    let pair = administrator(stage, &visitor, &email).await;
+    // Whatever came of it, nobody stays an administrator.
+    admin.put(&path, &json!({"roles": ["customer"]})).await?.require(200)?;
+    let (since, pair) = (Instant::now(), pair?);
+    let own = visitor.with_token(&pair.access);
+    let back = own.put(&path, &both).await?;
+    ensure!([401, 403].contains(&back.status), "{}: {}", back.status, back.body);
+    until_refused_by_all(&everywhere(stage, &own), "TOKEN_EXPIRED", since).await?;
+    let next = Pair::of(&refresh(&visitor, &pair.refresh).await?.require(200)?)?;
+    for api in everywhere(stage, &visitor.with_token(&next.access)) {
+        refused(&api.get(ADMINISTRATORS).await?, 403, "PERMISSION_DENIED")?;
+        let me = api.get(PATH).await?.require(200)?;
+        ensure!(me["roles"] == json!(["customer"]), "{me}");
+    }
+    Ok(())
+}
+
+/// Logs in somebody whom every gateway takes for an administrator.
+async fn administrator(stage: &Stage, visitor: &Api, email: &str) -> Result<Pair> {
+    let pair = login(visitor, email).await?;
+    for api in everywhere(stage, &visitor.with_token(&pair.access)) {
+        api.get(ADMINISTRATORS).await?.require(200)?;
+    }
+    Ok(pair)
 }
 
 /// A token is refused after the logout, of which the other gateway is told; and after a change of
