@@ -13,13 +13,16 @@ use self::functions::{
 };
 use self::identities::{a054_walk_through_identities, a055_odd_identities};
 use self::lists::{a056_filters_for_others, a062_page_tokens_of_others, a063_page_sizes};
-use self::owners::{a052_orders_of_others, a053_payments_notifications_profiles_of_others};
+use self::owners::{
+    a052_orders_of_others, a053_payments_notifications_profiles_of_others, a053_sessions_of_others,
+};
 
 /// The rows of this section.
 pub(crate) fn rows() -> Vec<Row> {
     vec![
         row!(a052_orders_of_others),
         row!(a053_payments_notifications_profiles_of_others),
+        row!(a053_sessions_of_others),
         row!(a054_walk_through_identities),
         row!(a055_odd_identities),
         row!(a056_filters_for_others),

@@ -101,3 +101,23 @@ pub(super) async fn a053_payments_notifications_profiles_of_others(stage: &Stage
     ensure!(orders["items"] == json!([]), "{orders}");
     Ok(())
 }
+
+/// A session of somebody else is ended by nobody, and lives on.
+pub(super) async fn a053_sessions_of_others(stage: &Stage) -> Result<()> {
+    const SESSIONS: &str = "/api/v1/auth/sessions";
+    let (owner, stranger) = (stage.user().await?, stage.user().await?);
+    let list = owner.api.get(SESSIONS).await?.require(200)?;
+    let session = text(&list["items"][0], "id")?;
+    let nothing = Uuid::from_u128(1).to_string();
+    let end = async |api: &Api, id: &str| act(api, "DELETE", &format!("{SESSIONS}/{id}")).await;
+    for other in [&stranger.api, &stage.admin().await?] {
+        let foreign = end(other, &session).await?;
+        refused(&foreign, 404, "SESSION_NOT_FOUND")?;
+        let missing = end(other, &nothing).await?;
+        ensure!(tale(&foreign) == tale(&missing), "a session tells that there is one");
+    }
+    // The list is of this moment; when gateways hear of an end takes longer.
+    let after = owner.api.get(SESSIONS).await?.require(200)?;
+    ensure!(after["items"] == list["items"], "{list} became {after}");
+    end(&owner.api, &session).await?.require(204).map(|_| ())
+}
