@@ -5,6 +5,8 @@ mod identities;
 mod lists;
 mod owners;
 
+use std::time::Duration;
+
 use crate::support::run::{Row, row};
 
 use self::functions::{
@@ -24,7 +26,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row!(a053_payments_notifications_profiles_of_others),
         row!(a053_sessions_of_others),
         row!(a054_walk_through_identities),
-        row!(a055_odd_identities),
+        row!(a055_odd_identities).within(Duration::from_mins(4)),
         row!(a056_filters_for_others),
         row!(a057_operations_of_administrators),
         row!(a058_methods_in_disguise),
