@@ -90,7 +90,8 @@ impl Link {
     /// time have met the same slow handshake.
     pub(super) fn waited_in_vain(&self, begun: Instant) -> bool {
         let mut patience = self.past.patience();
-        match *patience {
+        let left = *patience;
+        match left {
             Patience::Unmet => true,
             // The next attempt has succeeded already.
             Patience::Whole if self.is_connected() => false,

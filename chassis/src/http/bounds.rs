@@ -1,8 +1,8 @@
 //! How large the head of a request may be, by whichever version of HTTP it comes.
 //!
-//! The library bounds heads of HTTP/1 while it reads them, in bytes and in lines. Those of HTTP/2 it
-//! does not count, and what it finds too large there it refuses with a bare status. So it hears
-//! more of them than is served, and every head that it has read is measured here.
+//! The library bounds heads of HTTP/1 while it reads them, in bytes and in lines. It does not count
+//! the fields of HTTP/2, and what it finds too large there it refuses with a bare status. So it
+//! hears more than is served, and every head that it has read is measured here.
 
 use http::{Request, StatusCode};
 
@@ -15,7 +15,7 @@ const FIRST_LINE_BYTES: usize = 12;
 /// What a field has beside its name and value: a colon, a space, and the end of the line.
 const FIELD_BYTES: usize = 4;
 
-/// What is heard of a head of HTTP/2 beyond twice the bound: overhead of fields, as HTTP/2 counts it.
+/// What is heard of a head of HTTP/2 beyond twice the bound: for each field it counts 32 bytes more.
 const SPARE_BYTES: u32 = 4 * 1_024;
 
 /// The bounds of a head.
@@ -30,8 +30,8 @@ impl HeadBounds {
         Self { bytes }
     }
 
-    /// How much the library has to hear of a head of HTTP/2, so that what is up to twice as large as
-    /// it may be is refused with words.
+    /// How much the library has to hear of a head of HTTP/2, so that one that is up to twice as
+    /// large as it may be is refused with words.
     pub(super) fn heard(self) -> u32 {
         self.bytes.saturating_mul(2).saturating_add(SPARE_BYTES)
     }

@@ -1,5 +1,5 @@
-//! Tells a client that its connection ends with an answer: one that came before the request's end, or
-//! one to a request for another protocol.
+//! Tells a client that its connection ends with an answer: one that came before the request's end,
+//! or one to a request for another protocol.
 //!
 //! hyper closes a connection when the rest of a body would be in the way of the next request. A
 //! client of HTTP/1 that is not told would send that next request all the same, and lose it.
