@@ -16,6 +16,9 @@ use crate::service::Policy;
 /// day.
 const KEEP_MIN_H: u32 = 24;
 
+/// Most unpaid orders that a user may be allowed: they are counted whenever one is placed.
+const OPEN_MAX: u32 = 10_000;
+
 /// Everything that can be configured.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +65,8 @@ pub struct OrdersConfig {
     pub claim_lease_ms: u32,
     /// How long idempotency keys and applied events are remembered.
     pub keep_h: u32,
+    /// How many unpaid orders a user may have.
+    pub open_per_user_max: u32,
     /// How much of what happened to an order is shown at most.
     pub timeline_max: u32,
 }
@@ -123,6 +128,7 @@ impl Config {
             recheck_max: millis(self.workers.recheck_max_ms),
             stuck_after: millis(self.workers.stuck_after_ms),
             keep: TimeDelta::hours(i64::from(self.orders.keep_h)),
+            open_per_user_max: self.orders.open_per_user_max,
             timeline_max: self.orders.timeline_max,
             batch: self.workers.batch,
             census_max: self.workers.census_max,
@@ -183,6 +189,9 @@ impl BaseConfig for Config {
         if self.orders.keep_h < KEEP_MIN_H {
             return Err(ConfigError::value("orders.keep_h", "must be at least 24"));
         }
+        if !(1..=OPEN_MAX).contains(&self.orders.open_per_user_max) {
+            return Err(ConfigError::value("orders.open_per_user_max", "must be from 1 to 10000"));
+        }
         Ok(())
     }
 }
@@ -228,6 +237,20 @@ mod tests {
         config.workers.expiry_every_ms = 0;
         let refused = config.validate(Profile::Development).unwrap_err().to_string();
         assert!(refused.contains("workers.expiry_every_ms"), "{refused}");
+    }
+
+    #[test]
+    fn users_may_have_some_unpaid_orders_and_not_any_number() {
+        let with = |open_per_user_max| {
+            let mut config = defaults();
+            config.orders.open_per_user_max = open_per_user_max;
+            config.validate(Profile::Development)
+        };
+        assert!(with(1).is_ok() && with(OPEN_MAX).is_ok());
+        for open in [0, OPEN_MAX + 1] {
+            let refused = with(open).unwrap_err().to_string();
+            assert!(refused.contains("orders.open_per_user_max"), "{refused}");
+        }
     }
 
     #[test]

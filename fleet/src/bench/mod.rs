@@ -16,6 +16,9 @@ use crate::harness::FleetOptions;
 /// More than any measurement asks for: what would refuse it is set aside.
 const UNLIMITED: &str = "1000000";
 
+/// Unpaid orders of one customer, at most: payments may lag behind far.
+const UNPAID: &str = "10000";
+
 /// How long access tokens live, in seconds: longer than any measurement lasts.
 const TOKEN_S: &str = "7200";
 
@@ -30,5 +33,6 @@ pub fn options() -> FleetOptions {
     for meter in ["ACCOUNT", "ADDRESS", "SPRAYING"] {
         options = options.setting(&format!("EH_AUTH__THROTTLE__{meter}__FREE"), UNLIMITED);
     }
+    options = options.setting("EH_ORDER__ORDERS__OPEN_PER_USER_MAX", UNPAID);
     options.setting("EH_AUTH__SESSIONS__ACCESS_TOKEN_S", TOKEN_S)
 }

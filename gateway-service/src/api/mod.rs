@@ -97,6 +97,7 @@ fn shop() -> Vec<Route> {
         Route::user(routes!(orders::create)).counts(Payment).answers(&[
             "PRODUCT_UNKNOWN",
             "OUT_OF_STOCK",
+            "QUOTA_EXCEEDED",
             "CURRENCY_MIXED",
             "AMOUNT_OUT_OF_RANGE",
             "PAYMENT_METHOD_INVALID",

@@ -16,6 +16,7 @@ const ORDER_NOT_FOUND: ErrorCode = ErrorCode::new("ORDER_NOT_FOUND", Kind::NotFo
 const PRODUCT_NOT_FOUND: ErrorCode = ErrorCode::new("PRODUCT_NOT_FOUND", Kind::NotFound);
 const PRODUCT_UNKNOWN: ErrorCode = ErrorCode::new("PRODUCT_UNKNOWN", Kind::InvalidArgument);
 const OUT_OF_STOCK: ErrorCode = ErrorCode::new("OUT_OF_STOCK", Kind::FailedPrecondition);
+const QUOTA_EXCEEDED: ErrorCode = ErrorCode::new("QUOTA_EXCEEDED", Kind::RateLimited);
 const CURRENCY_INVALID: ErrorCode = ErrorCode::new("CURRENCY_INVALID", Kind::InvalidArgument);
 const CURRENCY_MIXED: ErrorCode = ErrorCode::new("CURRENCY_MIXED", Kind::InvalidArgument);
 const AMOUNT_OUT_OF_RANGE: ErrorCode = ErrorCode::new("AMOUNT_OUT_OF_RANGE", Kind::InvalidArgument);
@@ -32,6 +33,7 @@ pub const CODES: &[ErrorCode] = &[
     PRODUCT_NOT_FOUND,
     PRODUCT_UNKNOWN,
     OUT_OF_STOCK,
+    QUOTA_EXCEEDED,
     CURRENCY_INVALID,
     CURRENCY_MIXED,
     AMOUNT_OUT_OF_RANGE,
@@ -42,6 +44,10 @@ pub const CODES: &[ErrorCode] = &[
 
 /// How long a caller waits before it asks again for the answer of a call that still runs.
 const IN_PROGRESS_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a user waits with as many unpaid orders as one may have: one is over at some time, and can be
+/// paid or cancelled at once.
+const QUOTA_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Everything that a use case of this service can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +69,14 @@ pub enum OrderError {
     OutOfStock {
         /// Position of the line.
         line: usize,
+    },
+    /// The user has as many unpaid orders as one may have.
+    #[error(
+        "the caller has {max} unpaid orders or more: pay or cancel one, or wait until one is over"
+    )]
+    QuotaExceeded {
+        /// How many one may have.
+        max: u32,
     },
     /// Not an ISO 4217 code in circulation.
     #[error("the currency is not a supported ISO 4217 code in upper case")]
@@ -129,6 +143,7 @@ impl ServiceError for OrderError {
             Self::ProductNotFound => PRODUCT_NOT_FOUND,
             Self::ProductUnknown { .. } => PRODUCT_UNKNOWN,
             Self::OutOfStock { .. } => OUT_OF_STOCK,
+            Self::QuotaExceeded { .. } => QUOTA_EXCEEDED,
             Self::CurrencyInvalid => CURRENCY_INVALID,
             Self::CurrencyMixed => CURRENCY_MIXED,
             Self::AmountOutOfRange => AMOUNT_OUT_OF_RANGE,
@@ -161,7 +176,11 @@ impl ServiceError for OrderError {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::IdempotencyInProgress).then_some(IN_PROGRESS_RETRY_AFTER)
+        match self {
+            Self::IdempotencyInProgress => Some(IN_PROGRESS_RETRY_AFTER),
+            Self::QuotaExceeded { .. } => Some(QUOTA_RETRY_AFTER),
+            _ => None,
+        }
     }
 }
 

@@ -140,6 +140,7 @@ pub fn placement_at(lines: &[(&str, u32)], now: DateTime<Utc>) -> Placement {
         check_at: now + TimeDelta::seconds(10),
         claim,
         lease_until: now + TimeDelta::seconds(5),
+        open_max: 100,
     }
 }
 

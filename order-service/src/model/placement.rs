@@ -34,9 +34,19 @@ pub struct Placement {
     pub claim: Claim,
     /// Until when other calls with the same key keep out.
     pub lease_until: DateTime<Utc>,
+    /// How many unpaid orders a user may have, this one included.
+    pub open_max: u32,
 }
 
 impl Placement {
+    /// Refuses the order to somebody who has so many unpaid ones.
+    pub fn check_open(&self, open: u32) -> Result<(), OrderError> {
+        if open < self.open_max {
+            return Ok(());
+        }
+        Err(OrderError::QuotaExceeded { max: self.open_max })
+    }
+
     /// The change that places the order at the prices of `products`.
     pub fn price(&self, products: &[Product]) -> Result<Change, OrderError> {
         let items = self.items(products)?;

@@ -52,6 +52,7 @@ impl OrderService {
             check_at: now + self.policy.recheck_after,
             claim: command.claim(),
             lease_until: now + self.policy.claim_lease,
+            open_max: self.policy.open_per_user_max,
             cart: command.cart,
             method: command.method,
         }
@@ -80,7 +81,7 @@ impl CreateOrder {
 mod tests {
     use super::*;
     use crate::model::{OrderStatus, Outcome};
-    use crate::service::testing::{World, cancel, create};
+    use crate::service::testing::{World, cancel, create, key};
 
     #[tokio::test]
     async fn an_approved_order_is_paid_at_once() {
@@ -121,6 +122,26 @@ mod tests {
         // The key is free again, even for another request.
         command.cart = Cart::parse(&[("TEA", 1)]).unwrap();
         assert!(!world.service.create_order(command).await.unwrap().replayed);
+    }
+
+    #[tokio::test]
+    async fn nobody_holds_more_stock_by_unpaid_orders_than_the_quota_lets() {
+        let world = World::with_product("TEA", 1990, 1_000).await;
+        let command = create("TEA", 1, "pm_declined");
+        let another = || CreateOrder { key: key(), ..command.clone() };
+        let first = world.service.create_order(command.clone()).await.unwrap();
+        let max = world.policy().open_per_user_max;
+        for _ in 1..max {
+            world.service.create_order(another()).await.unwrap();
+        }
+        let refused = world.service.create_order(another()).await;
+        assert!(matches!(refused, Err(OrderError::QuotaExceeded { .. })), "{refused:?}");
+        assert_eq!(world.stock("TEA").await, 1_000 - max);
+        // What was done is answered as before, and others order as before.
+        assert!(world.service.create_order(command.clone()).await.unwrap().replayed);
+        world.service.create_order(create("TEA", 1, "pm_ok")).await.unwrap();
+        world.service.cancel_order(cancel(&first.order)).await.unwrap();
+        world.service.create_order(CreateOrder { key: key(), ..command }).await.unwrap();
     }
 
     #[tokio::test]

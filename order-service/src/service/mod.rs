@@ -80,6 +80,8 @@ pub struct Policy {
     pub stuck_after: TimeDelta,
     /// How long idempotency keys and applied events are remembered.
     pub keep: TimeDelta,
+    /// How many unpaid orders a user may have.
+    pub open_per_user_max: u32,
     /// How much of what happened to an order is shown at most.
     pub timeline_max: u32,
     /// How much a worker takes on at once; one that calls payment-service, a few at most.
@@ -98,6 +100,7 @@ impl Default for Policy {
             recheck_max: TimeDelta::minutes(5),
             stuck_after: TimeDelta::seconds(30),
             keep: TimeDelta::hours(48),
+            open_per_user_max: 100,
             timeline_max: 500,
             batch: 50,
             census_max: 10_000,

@@ -1,10 +1,11 @@
 //! Orders that are not placed: each says why, and leaves nothing behind.
 
 use chassis::error::Kind;
+use futures::future::join_all;
 use proto::order::v1 as pb;
 use tonic::Request;
 
-use crate::calls::{cart, code, fields, product, refused};
+use crate::calls::{cancel_of, cart, code, fields, product, refused};
 use crate::harness::{Harness, STOCK, TEA, User};
 
 /// The rows of everything that an order could leave behind.
@@ -81,6 +82,34 @@ async fn odd_orders_are_refused() {
         );
     }
     finish_untouched(harness).await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn unpaid_orders_of_one_user_are_bounded_however_many_come_at_once() {
+    const AT_ONCE: usize = 20;
+    let harness = Harness::with(&[("ORDERS__OPEN_PER_USER_MAX", "3")]).await;
+    let (alice, bob) = (User::customer(), User::customer());
+    let one = || harness.create(alice, cart(&[(TEA, 1)], "pm_declined"));
+    let mut placed = Vec::new();
+    for _ in 0..3 {
+        placed.push(one().await.unwrap().order);
+    }
+    let refusal = one().await.unwrap_err();
+    assert_eq!((refusal.reason.as_str(), refusal.kind), ("QUOTA_EXCEEDED", Kind::RateLimited));
+    assert_eq!(refusal.retry_after.map(|pause| pause.as_secs()), Some(60));
+    assert_eq!(harness.stock(TEA).await, STOCK - 3);
+    assert_eq!(harness.count("SELECT COUNT(*) FROM idempotency_claims").await, 3);
+    harness.create(bob, cart(&[(TEA, 1)], "pm_declined")).await.unwrap();
+    harness.cancel(alice, cancel_of(&placed[0])).await.unwrap();
+    one().await.unwrap();
+    // Calls that meet may not see each other: no more pass than there are, and none comes after them.
+    harness.expire_later().await;
+    let met = join_all((0..AT_ONCE).map(|_| one())).await;
+    let passed = met.iter().filter(|answer| answer.is_ok()).count();
+    assert!((3..=AT_ONCE).contains(&passed), "{passed}");
+    assert_eq!(code(one().await), "QUOTA_EXCEEDED");
+    harness.finish().await;
 }
 
 #[tokio::test]

@@ -17,6 +17,9 @@ const ORDERS: usize = 1_000;
 const AT_ONCE: usize = 8;
 /// `rate_limits.payment` of the gateway: at once, and per second.
 const QUOTA: (u64, u64) = (120, 2);
+/// `orders.open_per_user_max` of order-service. Orders that are placed at the same time do not see each
+/// other.
+const UNPAID: usize = 100;
 
 pub(super) async fn a092_very_many_unpaid_orders(stage: &Stage) -> Result<()> {
     let user = stage.user().await?;
@@ -25,18 +28,23 @@ pub(super) async fn a092_very_many_unpaid_orders(stage: &Stage) -> Result<()> {
     let orders = stream::iter(0..ORDERS).map(|n| apis[n % apis.len()].order(TEA, 1, "pm_declined"));
     let replies = orders.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
     let elapsed = start.elapsed();
-    let mut placed = 0;
+    let (mut placed, mut too_many) = (0, 0);
     for reply in &replies {
-        if reply.status == 201 {
-            placed += 1;
-        } else {
-            refused(reply, 429, "RATE_LIMITED")?;
+        match (reply.status, reply.code()) {
+            (201, _) => placed += 1,
+            (_, "QUOTA_EXCEEDED") => {
+                refused(reply, 429, "QUOTA_EXCEEDED")?;
+                too_many += 1;
+            }
+            _ => refused(reply, 429, "RATE_LIMITED")?,
         }
     }
     let (at_once, per_second) = QUOTA;
-    let allowed = at_once + per_second * (1 + elapsed.as_secs());
-    ensure!(placed <= allowed, "{placed} orders in {elapsed:?}, {allowed} were allowed");
-    ensure!(usize::try_from(placed)? < ORDERS, "none was refused in {elapsed:?}");
+    let (asked, allowed) = (placed + too_many, at_once + per_second * (1 + elapsed.as_secs()));
+    ensure!(u64::try_from(asked)? <= allowed, "{asked} in {elapsed:?}, {allowed} were allowed");
+    ensure!(asked < ORDERS, "no request was too many in {elapsed:?}");
+    ensure!((UNPAID..UNPAID + AT_ONCE).contains(&placed), "{placed} of {asked} orders are unpaid");
+    ensure!(too_many > 0, "no order was too many");
     // What was refused left nothing behind.
     let stored: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM orders WHERE user_id = ?")
         .bind(user.id)

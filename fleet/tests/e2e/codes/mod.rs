@@ -17,6 +17,8 @@ use proto::errors::{PAGES, find};
 
 /// Bodies may take this long, so that the test of slow ones is quick.
 const BODY_READ_TIMEOUT_MS: &str = "1500";
+/// Unpaid orders of a user, at most: more than the whole test needs of its customer.
+const UNPAID: &str = "20";
 /// More than the whole test needs; the test of the limit uses another class.
 const UNLIMITED: &str = "100000";
 
@@ -68,7 +70,8 @@ impl Stage {
         let options = FleetOptions::default()
             .setting("EH_GATEWAY__HTTP__BODY_READ_TIMEOUT_MS", BODY_READ_TIMEOUT_MS)
             .setting("EH_GATEWAY__RATE_LIMITS__LOGIN__REQUESTS", UNLIMITED)
-            .setting("EH_GATEWAY__TOKEN__JWKS_MIN_INTERVAL_S", "1");
+            .setting("EH_GATEWAY__TOKEN__JWKS_MIN_INTERVAL_S", "1")
+            .setting("EH_ORDER__ORDERS__OPEN_PER_USER_MAX", UNPAID);
         let fleet = Fleet::start(options).await?;
         fleet.seed().await?;
         let (visitor, customer) = (fleet.http()?, fleet.customer().await?);

@@ -6,12 +6,13 @@ use fleet::harness::api::new_key;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Stage;
+use super::{Stage, UNPAID};
 use crate::support::{TEA, order, step, text};
 
 pub(super) async fn produce(stage: &mut Stage) -> Result<()> {
     products(stage).await?;
     baskets(stage).await?;
+    unpaid(stage).await?;
     states(stage).await
 }
 
@@ -46,6 +47,14 @@ async fn baskets(stage: &mut Stage) -> Result<()> {
         stage.seen.expect(&basket(items, method).await?, code)?;
     }
     Ok(())
+}
+
+async fn unpaid(stage: &mut Stage) -> Result<()> {
+    let hoarder = stage.fleet.customer().await?;
+    for _ in 0..UNPAID.parse::<u32>()? {
+        order(&hoarder, "pm_declined").await?;
+    }
+    stage.seen.expect(&hoarder.order(TEA, 1, "pm_declined").await?, "QUOTA_EXCEEDED")
 }
 
 async fn states(stage: &mut Stage) -> Result<()> {

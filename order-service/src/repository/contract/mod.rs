@@ -26,6 +26,7 @@ impl<T: ProductRepository + OrderRepository + WorkRepository> Store for T {}
 pub async fn holds(store: &dyn Store) {
     placing::products_are_put_and_listed(store).await;
     placing::placing_reserves_stock_and_a_refusal_leaves_nothing(store).await;
+    placing::unpaid_orders_of_one_user_are_bounded(store).await;
     placing::a_key_is_claimed_once(store).await;
     placing::a_claim_is_answered_once_and_taken_over_once(store).await;
     changing::a_change_holds_only_if_nothing_moved(store).await;

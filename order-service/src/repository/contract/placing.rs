@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 
-use super::{Store, epoch, order, place, placed, robot, shelve, stock};
+use super::{Store, cancel, epoch, order, place, placed, robot, settle, shelve, stock};
 use crate::model::{
-    KeyUse, Operation, OrderError, OrderStatus, Outcome, Placement, Sku, Trigger, fixtures,
+    KeyUse, Operation, OrderError, OrderStatus, Outcome, Placement, Sku, Trigger, UserId, fixtures,
 };
 use crate::repository::{Placed, Saved, StoredProduct};
 
@@ -44,6 +44,36 @@ pub(super) async fn placing_reserves_stock_and_a_refusal_leaves_nothing(store: &
     assert_eq!((stock(store, "B-1").await, stock(store, "B-2").await), (2, 0));
     assert_eq!(order(store, &case).await, case.order, "an order reads back as it was placed");
     assert_eq!(store.find_cases(&[case.attempt.id]).await.unwrap(), [case]);
+}
+
+pub(super) async fn unpaid_orders_of_one_user_are_bounded(store: &dyn Store) {
+    shelve(store, "Q-1", 100).await;
+    let user_id = UserId::generate();
+    let another = || {
+        let placement = fixtures::placement_at(&[("Q-1", 1)], epoch());
+        Placement { user_id, open_max: 3, ..placement }
+    };
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(place(store, &another()).await);
+    }
+    settle(store, &open[0], &fixtures::declined()).await;
+    let refused = another();
+    let outcome = store.place(&refused).await;
+    assert!(matches!(outcome, Err(OrderError::QuotaExceeded { max: 3 })), "{outcome:?}");
+    assert_eq!(store.find_claim(&refused.claim).await.unwrap(), None, "the key is free");
+    assert_eq!(stock(store, "Q-1").await, 97);
+    // One of somebody else, and one that is refused for what it orders.
+    place(store, &Placement { user_id: UserId::generate(), ..another() }).await;
+    let unknown = fixtures::placement_at(&[("Q-9", 1)], epoch());
+    let outcome = store.place(&Placement { user_id, open_max: 3, ..unknown }).await;
+    assert!(matches!(outcome, Err(OrderError::ProductUnknown { .. })), "{outcome:?}");
+    // What is paid, or over, is counted no more.
+    settle(store, &open[1], &Outcome::Captured).await;
+    place(store, &another()).await;
+    assert!(store.place(&another()).await.is_err());
+    cancel(store, &open[2].order).await;
+    place(store, &another()).await;
 }
 
 pub(super) async fn a_key_is_claimed_once(store: &dyn Store) {

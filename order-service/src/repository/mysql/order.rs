@@ -144,6 +144,7 @@ impl MySqlRepository {
         }
         let products = stock::read_products(tx, &placement.cart).await?;
         let change = placement.price(&products)?;
+        placement.check_open(read::count_open(tx, placement.user_id, placement.open_max).await?)?;
         write::insert_order(tx, &change.order).await?;
         self.store_effects(tx, &change).await?;
         self.tell(tx, &[&change]).await?;

@@ -12,6 +12,7 @@ use super::past::{AttemptRow, HistoryRow, RefundRow};
 use super::rows::{ItemRow, OrderRow};
 use crate::model::{
     Attempt, Order, OrderError, OrderId, OrderStatus, PaymentCase, Refund, Timeline, TimelineEntry,
+    UserId,
 };
 use crate::repository::OrderQuery;
 
@@ -82,6 +83,26 @@ pub(super) async fn list(
     };
     let rows = select.bind(before).bind(query.limit).fetch_all(&mut *connection).await?;
     with_items(connection, rows).await
+}
+
+/// Counts the orders of a user that may still be paid, `limit` at most, by the key by user and state.
+/// Locks none, so that orders of one user do not wait for each other.
+pub(super) async fn count_open(
+    connection: &mut MySqlConnection,
+    user_id: UserId,
+    limit: u32,
+) -> Result<u32, OrderError> {
+    let count: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM (SELECT 1 AS found FROM orders \
+         WHERE user_id = ? AND status IN (?, ?) LIMIT ?) AS counted",
+    )
+    .bind(user_id.as_uuid())
+    .bind(OrderStatus::Created.as_str())
+    .bind(OrderStatus::PaymentFailed.as_str())
+    .bind(limit)
+    .fetch_one(connection)
+    .await?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Completes orders with their items, by one statement for all of them.
