@@ -215,6 +215,74 @@ fn every_attack_has_a_test_or_a_reason_and_every_test_is_listed() {
     assert_eq!(faults_of_catalogue(&read("docs/SECURITY.md"), &tests), [""; 0]);
 }
 
+/// The text of a test among these functions, up to its end.
+fn text_of_test<'a>(source: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = source.split_once(&format!(" fn {name}("))?;
+    rest.split("\n}\n").next()
+}
+
+/// What a test says that asserts this answer: a status with its code, a status, or what it is called.
+fn assertion(answer: &str) -> String {
+    match answer.split_once(' ') {
+        Some((status, code)) => format!("{status}, \"{code}\""),
+        None if answer.bytes().all(|byte| byte.is_ascii_digit()) => format!("require({answer})"),
+        None => answer.to_owned(),
+    }
+}
+
+/// What is wrong with the answers in which the product differs from the catalogue, given the sources
+/// of its tests.
+fn faults_of_differences(page: &str, source: &str) -> Vec<String> {
+    let is_about_row = |row: &Vec<&str>| is_row(name_of(row));
+    let faults = rows(page).into_iter().filter(is_about_row).filter_map(|row| {
+        let [_, catalogue, product, reason] = row[..] else {
+            return Some(format!("{row:?} is no difference"));
+        };
+        let name = name_of(&row);
+        if catalogue.is_empty() || reason.len() <= 20 {
+            return Some(format!("{name} has no reason"));
+        }
+        let Some(test) = text_of_test(source, name) else {
+            return Some(format!("{name} is no test"));
+        };
+        let answer = product.trim_matches('`');
+        (!test.contains(&assertion(answer))).then(|| format!("{name} does not assert {answer}"))
+    });
+    faults.collect()
+}
+
+#[test]
+fn every_difference_from_the_catalogue_is_what_its_test_asserts() {
+    let page = read("docs/SECURITY.md");
+    let count = rows(&page).iter().filter(|row| is_row(name_of(row))).count();
+    assert!(count >= 5, "only {count} differences are listed");
+    assert_eq!(faults_of_differences(&page, &text_of("attacks")), [""; 0]);
+}
+
+#[test]
+fn a_fault_of_a_difference_is_seen() {
+    let source = "async fn a001_x(s: &S) {\n    refused(&r, 401, \"LOST\");\n}\n\
+        async fn a002_y() {\n    r.require(200)\n}\n";
+    let because = "because it is so and not otherwise";
+    let line = |test: &str, answer: &str| format!("| `{test}` | 404 | `{answer}` | {because} |\n");
+    let good = [line("a001_x", "401 LOST"), line("a002_y", "200"), line("cargo", "x")].concat();
+    assert_eq!(faults_of_differences(&good, source), [""; 0]);
+    let page = [
+        line("a001_x", "200"),
+        line("a002_y", "401 LOST"),
+        line("a003_z", "200"),
+        "| `a001_x` | 404 | `401 LOST` | so |\n| `a002_y` | 404 |\n".to_owned(),
+    ];
+    let expected = [
+        "a001_x does not assert 200",
+        "a002_y does not assert 401 LOST",
+        "a003_z is no test",
+        "a001_x has no reason",
+        "[\"`a002_y`\", \"404\"] is no difference",
+    ];
+    assert_eq!(faults_of_differences(&page.concat(), source), expected);
+}
+
 #[test]
 fn a_fault_of_the_catalogue_is_seen() {
     let tests = ["a001_x", "a004_lost"].map(str::to_owned).into();
