@@ -27,6 +27,9 @@ const END_HEADERS: u8 = 0x4;
 /// Largest payload of a frame.
 const FRAME_BYTES_MAX: usize = 16 * 1_024;
 
+/// Names and values of header fields.
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
@@ -52,7 +55,7 @@ fn text(value: &str) -> Vec<u8> {
 }
 
 /// A request for this path with these fields, in as many frames as it needs.
-fn ask(stream: u32, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+fn ask(stream: u32, path: &str, fields: Fields<'_>) -> Vec<u8> {
     let mut block = vec![0x82, 0x86, 0x04]; // GET, http, :path
     block.extend(text(path));
     block.push(0x01); // :authority
@@ -120,7 +123,7 @@ async fn a_head_that_is_too_large_is_refused_with_words_and_its_connection_goes_
     let path = format!("/{}", "a".repeat(40 * 1_024));
     let long = "a".repeat(64 * 1_024);
     let (path, long) = (path.as_str(), long.as_str());
-    let cases: [(&str, &str, &[(&str, &str)], &str); 6] = [
+    let cases: [(&str, &str, Fields<'_>, &str); 6] = [
         ("a usual one", "/", &[("x", "y")], "served"),
         ("100 fields", "/", &[("x", "y"); 100], "served"),
         ("101 fields", "/", &[("x", "y"); 101], "431 /"),

@@ -22,17 +22,17 @@ pub(super) async fn replace_expanded(
 ) -> Result<()> {
     let expansion = Expansion::of_round(round);
     let work = async {
-        let expanded = borne(load, expansion.expand(fleet));
+        let expanded = Box::pin(borne(load, expansion.expand(fleet)));
         turns.push(timed(round, "schemas expanded", load, expanded).await?);
         replace_all(fleet, load, round, turns).await
     };
-    let replaced = work.await;
+    let replaced = Box::pin(work).await;
     if replaced.is_err() {
         // What was added must not stay. If it does, that is not what went wrong first.
         let _ = expansion.contract(fleet).await;
         return replaced;
     }
-    let contracted = borne(load, expansion.contract(fleet));
+    let contracted = Box::pin(borne(load, expansion.contract(fleet)));
     turns.push(timed(round, "schemas contracted", load, contracted).await?);
     Ok(())
 }

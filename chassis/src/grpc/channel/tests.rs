@@ -143,7 +143,9 @@ async fn what_is_left_alone_is_shown_of_all_channels_to_a_service_together() {
     let channels = [(); 2].map(|()| channel(&[SILENT, ALIVE], &config()));
     let samplers: Vec<_> = channels.iter().map(Channel::sampler).collect();
     let is_shown = |count: u32| {
-        samplers.iter().for_each(|sample| sample());
+        for sample in &samplers {
+            sample();
+        }
         let line = format!("rpc_client_ejected_instances{{peer=\"test-service\"}} {count}\n");
         recorder.handle().render().contains(&line)
     };

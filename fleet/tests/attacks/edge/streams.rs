@@ -20,6 +20,9 @@ const BODY_BYTES_MAX: usize = 1_048_576;
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// Names and values of header fields.
+type Fields<'a> = &'a [(&'a str, &'a [u8])];
+
 /// What is said to one request on a connection of its own.
 async fn said_to(stage: &Stage, what: &str, bytes: Vec<u8>) -> Result<Said> {
     let frames = Frames::open(stage.gateway(0), new_address()).await?;
@@ -33,7 +36,7 @@ fn bodyless(block: &[u8]) -> Vec<u8> {
 }
 
 /// A head for this method and path with these fields.
-fn with_fields(method: &str, path: &str, fields: &[(&str, &[u8])]) -> Vec<u8> {
+fn with_fields(method: &str, path: &str, fields: Fields<'_>) -> Vec<u8> {
     let mut block = head(method, path);
     for (name, value) in fields {
         add_field(&mut block, name.as_bytes(), value);
@@ -64,7 +67,7 @@ fn taken_back(said: &Said, what: &str) -> Result<()> {
 pub(super) async fn a116_bodies_over_the_limit_on_http2(stage: &Stage) -> Result<()> {
     let json = ("content-type", b"application/json".as_slice());
     let longer = (BODY_BYTES_MAX + 1).to_string();
-    let announced: [(&str, &[(&str, &[u8])]); 2] = [
+    let announced: [(&str, Fields<'_>); 2] = [
         ("a byte too much", &[json, ("content-length", longer.as_bytes())]),
         ("1 GiB", &[json, ("content-length", b"1073741824"), ("expect", b"100-continue")]),
     ];
@@ -82,12 +85,12 @@ pub(super) async fn a116_bodies_over_the_limit_on_http2(stage: &Stage) -> Result
 }
 
 pub(super) async fn a117_doubtful_lengths_on_http2(stage: &Stage) -> Result<()> {
-    let post = |fields: &[(&str, &[u8])], body: &[u8]| {
+    let post = |fields: Fields<'_>, body: &[u8]| {
         let fields = [&[("content-type", b"application/json".as_slice())][..], fields].concat();
         let head = head_frames(0, FIRST, &with_fields("POST", LOGIN, &fields));
         [head, frame(DATA, END_STREAM, FIRST, body)].concat()
     };
-    let cases: [(&str, &[(&str, &[u8])]); 13] = [
+    let cases: [(&str, Fields<'_>); 13] = [
         ("less than its CL", &[("content-length", b"3")]),
         ("more than its CL", &[("content-length", b"1")]),
         ("CL, CL", &[("content-length", b"2"), ("content-length", b"0")]),

@@ -245,8 +245,9 @@ fn is_unreadable(error: &SmtpError) -> bool {
         return source.to_string() != BROKEN_OFF;
     }
     // What rustls cannot read is no answer of the server.
-    let of_tls =
-        |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    let of_tls = |error: &io::Error| {
+        error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
+    };
     source
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData && !of_tls(error))
