@@ -97,15 +97,29 @@ where
     <S::ResponseBody as tonic::codegen::Body>::Error: Into<tonic::codegen::StdError> + Send,
     S::Error: std::fmt::Display,
 {
-    let mut client = tonic::client::Grpc::new(way);
-    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let path: PathAndQuery = path.parse().map_err(|_| Status::internal("no path"))?;
-    let mut request = Request::new(());
+    let mut request = Request::new(String::new());
     if let Some(token) = token {
         let value = format!("Bearer {token}").parse().map_err(|_| Status::internal("no token"))?;
         request.metadata_mut().insert("authorization", value);
     }
-    client.unary(request, path, ProstCodec::<(), ()>::default()).await.map(|_| ())
+    send(tonic::client::Grpc::new(way), path, request).await
+}
+
+/// Calls any method with a message whose first member is this text; an empty one is an empty message.
+pub(super) async fn send<S>(
+    mut client: tonic::client::Grpc<S>,
+    path: &str,
+    request: Request<String>,
+) -> Result<(), Status>
+where
+    S: tonic::client::GrpcService<tonic::body::Body>,
+    S::ResponseBody: tonic::codegen::Body + Send + 'static,
+    <S::ResponseBody as tonic::codegen::Body>::Error: Into<tonic::codegen::StdError> + Send,
+    S::Error: std::fmt::Display,
+{
+    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let path: PathAndQuery = path.parse().map_err(|_| Status::internal("no path"))?;
+    client.unary(request, path, ProstCodec::<String, ()>::default()).await.map(|_| ())
 }
 
 /// The code of a refusal in the house's form.
