@@ -268,7 +268,7 @@ impl BaseConfig for Config {
         self.database.validate()?;
         self.amqp.validate()?;
         self.outbox.validate()?;
-        self.redis.validate()?;
+        self.redis.validate(profile)?;
         self.token.validate()?;
         self.paging.validate(profile)?;
         self.audit.validate(profile)?;

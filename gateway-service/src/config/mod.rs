@@ -87,11 +87,11 @@ impl BaseConfig for Config {
         &self.tls
     }
 
-    fn validate(&self, _: Profile) -> Result<(), ConfigError> {
+    fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         self.revocations.validate()?;
         self.shedding.validate()?;
         self.upstream.validate()?;
-        self.redis.validate()?;
+        self.redis.validate(profile)?;
         self.token.validate()?;
         self.http.validate()?;
         // A call that had less time than connecting may take says nothing about the instance, and one
@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn a_read_of_revocations_that_could_say_nothing_about_its_instance_is_refused() {
-        let mut config: Config = chassis::testing::config::defaults_with::<App>([]);
+        let redis = [("REDIS__URL", "rediss://:Vb4uPqf0sYx1mCe8@cache:6379/0")];
+        let mut config: Config = chassis::testing::config::defaults_with::<App>(redis);
         assert!(config.validate(Profile::Production).is_ok());
         config.revocations.timeout_ms = config.upstream.connect_timeout_ms + 1;
         assert!(config.validate(Profile::Production).is_ok());
