@@ -1,9 +1,12 @@
 //! Programs that must not start.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
+use chassis::config::{Profile, Sources};
 use fleet::credentials::Credentials;
+use fleet::layout::Layout;
 use fleet::services::Service;
 
 use super::wire::Inside;
@@ -11,6 +14,10 @@ use crate::support::stage::Stage;
 
 /// A secret as a generator makes it, of 32 bytes.
 const STRONG: &str = "Vb4uPqf0sYx1mCe8ZkTg3nRwJh6dLa7Q";
+
+/// Secrets that are not set by default, because what they are for is off: weak ones are refused too.
+const SWITCHED_OFF: [&str; 4] =
+    ["bootstrap.admin_password", "discovery.token", "mail.smtp.password", "provider.api_key"];
 
 /// The exit code of a configuration that is refused.
 const EX_USAGE: i32 = 64;
@@ -35,9 +42,14 @@ impl Program {
             program.set("DATABASE__URL", &format!("mysql://{schema}:{STRONG}@db:3306/{schema}"));
             program.set("AMQP__URL", &format!("amqps://hub:{STRONG}@mq:5671/%2f"));
         }
-        for (name, key) in secrets().filter(|(name, _)| *name == service.name) {
-            ensure!(name == service.name);
-            program.set(key, STRONG);
+        // The key that signs events is a file of its own.
+        let files = credentials.event_variables(service.name);
+        let is_file =
+            |end: &str| files.iter().any(|(file, _)| file.strip_suffix("_FILE") == Some(end));
+        for secret in secrets(service)?.iter().filter(|secret| secret.is_needed) {
+            if !is_file(&secret.end) {
+                program.set(&secret.end, STRONG);
+            }
         }
         if service.name == "notify-service" {
             program.set("MAIL__MODE", "smtp");
@@ -45,29 +57,38 @@ impl Program {
             program.set("MAIL__VERIFICATION_PAGE", "https://hub.example/verify-email");
             program.set("MAIL__RECOVERY_PAGE", "https://hub.example/recover-password");
         }
-        if service.name == Service::GATEWAY {
+        if has_redis(service)? {
             program.set("REDIS__URL", &format!("rediss://:{STRONG}@cache:6379/0"));
         }
         Ok(program)
     }
 
+    /// Sets a value in place of the one that there is, be it in a file.
     fn set(&mut self, end: &str, value: &str) {
+        self.remove(end);
+        self.settings.push((format!("{}__{end}", self.service.variable), value.to_owned()));
+    }
+
+    fn remove(&mut self, end: &str) {
         let name = format!("{}__{end}", self.service.variable);
-        self.settings.retain(|(known, _)| *known != name);
-        self.settings.push((name, value.to_owned()));
+        let file = format!("{name}_FILE");
+        self.settings.retain(|(known, _)| *known != name && *known != file);
+    }
+
+    fn copy(&self) -> Self {
+        Self { service: self.service, settings: self.settings.clone() }
     }
 
     fn with(&self, end: &str, value: &str) -> Result<Output> {
-        let mut settings = Self { service: self.service, settings: self.settings.clone() };
-        settings.set(end, value);
-        settings.check(&["--check-config"])
+        let mut program = self.copy();
+        program.set(end, value);
+        program.check(&["--check-config"])
     }
 
     fn without(&self, end: &str) -> Result<Output> {
-        let name = format!("{}__{end}", self.service.variable);
-        let mut settings = self.settings.clone();
-        settings.retain(|(known, _)| *known != name);
-        Self { service: self.service, settings }.check(&["--check-config"])
+        let mut program = self.copy();
+        program.remove(end);
+        program.check(&["--check-config"])
     }
 
     fn check(&self, arguments: &[&str]) -> Result<Output> {
@@ -80,23 +101,51 @@ impl Program {
     }
 }
 
-/// The secrets that a service has for itself alone.
-fn secrets() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [
-        ("user-service", "PAGING__SECRET"),
-        ("user-service", "MAIL__SEALING_KEY"),
-        ("auth-service", "KEYS__SEALING_KEYS"),
-        ("order-service", "PAGING__SECRET"),
-        ("payment-service", "CALLBACK__KEYS"),
-        ("notify-service", "PAGING__SECRET"),
-        ("user-service", "AUDIT__KEY"),
-        ("auth-service", "AUDIT__KEY"),
-        ("order-service", "AUDIT__KEY"),
-        ("payment-service", "AUDIT__KEY"),
-        ("notify-service", "AUDIT__KEY"),
-        ("notify-service", "MAIL__SEALING_KEYS"),
-    ]
-    .into_iter()
+/// A key of a service that is a secret by its name.
+struct KeyOfSecret {
+    /// Its path, such as `paging.secret`.
+    path: String,
+    /// The end of its variable, such as `PAGING__SECRET`.
+    end: String,
+    /// Whether nobody starts without: what is empty in the defaults is switched off that way.
+    is_needed: bool,
+}
+
+/// The defaults of a service, which are its documentation too.
+fn defaults(service: &Service) -> Result<String> {
+    let file = Layout::discover()?.root().join(service.name).join("config/default.toml");
+    std::fs::read_to_string(&file).with_context(|| file.display().to_string())
+}
+
+fn has_redis(service: &Service) -> Result<bool> {
+    Ok(defaults(service)?.lines().any(|line| line.starts_with("[redis]")))
+}
+
+/// Every secret of a service, so that one that is new is attacked as well.
+fn secrets(service: &Service) -> Result<Vec<KeyOfSecret>> {
+    let text = defaults(service)?;
+    let table: toml::Value = toml::Value::Table(text.parse()?);
+    let sources = Sources {
+        prefix: service.variable.to_owned(),
+        defaults: text,
+        former: &[],
+        profile: Profile::Production,
+        folder: None,
+        environment: BTreeMap::new(),
+    };
+    let key = |path: String| {
+        let value = path.split('.').try_fold(&table, |node, key| node.get(key));
+        let is_empty = match value {
+            Some(toml::Value::String(text)) => text.is_empty(),
+            Some(toml::Value::Array(all)) => all.is_empty(),
+            _ => true,
+        };
+        let end = path.replace('.', "__").to_uppercase();
+        KeyOfSecret { path, end, is_needed: !is_empty }
+    };
+    let secrets: Vec<_> = sources.secret_paths()?.into_iter().map(key).collect();
+    ensure!(!secrets.is_empty(), "{} has no secret", service.name);
+    Ok(secrets)
 }
 
 /// Checks that a start was refused, for this key, without a word of what was given.
@@ -130,10 +179,13 @@ pub(super) async fn a134_default_accounts_of_servers(stage: &Stage) -> Result<()
                 ("AMQP__URL", format!("amqp://guest:{STRONG}@mq:5672/%2f")),
                 ("AMQP__URL", "amqp://mq:5672/%2f".to_owned()),
             ]);
-        } else {
+        }
+        if has_redis(service)? {
             weak.extend([
                 ("REDIS__URL", "redis://cache:6379".to_owned()),
                 ("REDIS__URL", "redis://:Short7pw@cache:6379".to_owned()),
+                // None at all: each process would count guesses and requests by itself.
+                ("REDIS__URL", String::new()),
             ]);
         }
         for (end, address) in weak {
@@ -151,22 +203,24 @@ pub(super) async fn a134_default_accounts_of_servers(stage: &Stage) -> Result<()
 
 pub(super) async fn a135_missing_default_and_short_secrets(stage: &Stage) -> Result<()> {
     let inside = Inside::of(stage).await?;
-    let short = "Q7rT2xW9";
-    for (name, end) in secrets() {
-        let service = Service::find(name).context("no such service")?;
+    let (short, known) = ("Q7rT2xW9", "development-only-0123456789abcdef-0123456789");
+    let mut tried = BTreeSet::new();
+    for service in Service::ALL {
         let program = Program::new(service, &inside.credentials)?;
-        let key = end.replace("__", ".").to_lowercase();
-        refused(&program.without(end)?, &key, "development-only")?;
-        refused(&program.with(end, "")?, &key, "")?;
-        refused(&program.with(end, short)?, &key, short)?;
-        let known = "development-only-0123456789abcdef-0123456789";
-        refused(&program.with(end, known)?, &key, known)?;
+        for KeyOfSecret { path, end, is_needed } in secrets(service)? {
+            refused(&program.with(&end, short)?, &path, short)?;
+            refused(&program.with(&end, known)?, &path, known)?;
+            if is_needed {
+                refused(&program.without(&end)?, &path, "development-only")?;
+                refused(&program.with(&end, "")?, &path, "")?;
+            }
+            tried.insert(path);
+        }
     }
-    for name in ["user-service", "auth-service", "order-service", "payment-service"] {
-        let service = Service::find(name).context("no such service")?;
-        let program = Program::new(service, &inside.credentials)?;
-        refused(&program.without("EVENTS__SIGNING_KEY_FILE")?, "events.signing_key", "")?;
+    for path in SWITCHED_OFF {
+        ensure!(tried.contains(path), "{path} is not among {tried:?}");
     }
+    a_provider_that_is_asked_needs_a_key(&inside.credentials)?;
     for service in Service::ALL {
         let program = Program::new(service, &inside.credentials)?;
         let output = program.check(&[&format!("--password={short}")])?;
@@ -175,6 +229,19 @@ pub(super) async fn a135_missing_default_and_short_secrets(stage: &Stage) -> Res
         ensure!(!said.contains(short), "an argument is repeated: {said}");
     }
     nothing_of_the_environment(stage).await
+}
+
+/// Whoever takes payments over HTTP proves who asks.
+fn a_provider_that_is_asked_needs_a_key(credentials: &Credentials) -> Result<()> {
+    let service = Service::find("payment-service").context("no such service")?;
+    let mut program = Program::new(service, credentials)?;
+    program.set("PROVIDER__KIND", "http");
+    program.set("PROVIDER__URL", "https://api.provider.example");
+    refused(&program.without("PROVIDER__API_KEY")?, "provider.api_key", "")?;
+    let control = program.with("PROVIDER__API_KEY", STRONG)?;
+    let said = String::from_utf8_lossy(&control.stderr);
+    ensure!(control.status.success(), "{said}");
+    Ok(())
 }
 
 /// The internal ports tell nothing of what a process was started with.
