@@ -1,6 +1,7 @@
 //! What every [`PaymentRepository`](super::PaymentRepository) does, run against each adapter.
 
 mod books;
+mod callbacks;
 mod looking_back;
 mod surplus;
 
@@ -11,6 +12,10 @@ use chassis::testing::mysql::TestDatabase;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::books::{Books, MySqlBooks};
+use self::callbacks::{
+    a_callback_moves_one_payment_once, callbacks_are_counted_by_ruling,
+    old_callbacks_are_forgotten_a_few_at_a_time,
+};
 use self::looking_back::{
     booked_payments_come_with_their_balance, callbacks_of_an_order_are_listed,
     payments_are_listed_by_their_provider_references,
@@ -168,52 +173,6 @@ async fn a_refund_id_of_another_payment_is_refused(books: &dyn Books) {
     assert!(matches!(error, PaymentError::RefundIdTaken));
     assert_eq!(books.audit(second.id()).await.len(), 2, "what is refused leaves no row");
     assert_eq!(books.find(second.id()).await.unwrap(), Some(second));
-}
-
-async fn a_callback_moves_one_payment_once(books: &dyn Books) {
-    let (first, second) = (initiated(books).await, initiated(books).await);
-    let applied = record("evt_1", Ruling::Applied);
-    let (one, other) = (hear(&first, Outcome::Captured), hear(&second, Outcome::Captured));
-    let by = |change| Save { callback: Some(&applied), cause: Cause::Callback, ..save(change) };
-    assert_eq!(books.save(by(&one)).await.unwrap(), Saved::Stored);
-    assert_eq!(books.save(by(&other)).await.unwrap(), Saved::Replayed);
-    assert_eq!(books.find(second.id()).await.unwrap(), Some(second.clone()));
-    assert_eq!(books.history(second.id()).await.len(), 1);
-    assert_eq!(books.entries(second.id()).await, []);
-    assert_eq!(books.deliveries("evt_1", Ruling::Applied).await, 1);
-}
-
-async fn callbacks_are_counted_by_ruling(books: &dyn Books) {
-    for _ in 0..3 {
-        books.record_callback(&record("evt_1", Ruling::Duplicate)).await.unwrap();
-    }
-    books.record_callback(&record("evt_1", Ruling::Mismatch)).await.unwrap();
-    assert_eq!(books.deliveries("evt_1", Ruling::Duplicate).await, 3);
-    assert_eq!(books.deliveries("evt_1", Ruling::Mismatch).await, 1);
-    assert_eq!(books.deliveries("evt_1", Ruling::Applied).await, 0);
-}
-
-async fn old_callbacks_are_forgotten_a_few_at_a_time(books: &dyn Books) {
-    let at = |days| now() + TimeDelta::days(days);
-    let payment = initiated(books).await;
-    let applied = record("evt_applied", Ruling::Applied);
-    let capture = hear(&payment, Outcome::Captured);
-    let by = Save { callback: Some(&applied), cause: Cause::Callback, ..save(&capture) };
-    books.save(by).await.unwrap();
-    for (id, days) in [("evt_1", 0), ("evt_2", 0), ("evt_2", 9), ("evt_3", 9)] {
-        let record = CallbackRecord { received_at: at(days), ..record(id, Ruling::Ignored) };
-        books.record_callback(&record).await.unwrap();
-    }
-    assert_eq!(books.forget_callbacks(at(0), 10).await.unwrap(), 0);
-    // A callback, and the mark of the one that moved the payment.
-    assert_eq!(books.forget_callbacks(at(1), 1).await.unwrap(), 2);
-    assert_eq!(books.forget_callbacks(at(1), 10).await.unwrap(), 1);
-    assert_eq!(books.forget_callbacks(at(1), 10).await.unwrap(), 0);
-    assert_eq!(books.deliveries("evt_applied", Ruling::Applied).await, 0);
-    assert_eq!(books.deliveries("evt_1", Ruling::Ignored).await, 0);
-    assert_eq!(books.deliveries("evt_2", Ruling::Ignored).await, 2, "it came again since");
-    assert_eq!(books.deliveries("evt_3", Ruling::Ignored).await, 1);
-    assert_eq!(books.find(payment.id()).await.unwrap(), Some(capture.payment));
 }
 
 async fn attempts_of_an_order_come_oldest_first(books: &dyn Books) {
