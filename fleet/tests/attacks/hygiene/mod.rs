@@ -24,7 +24,7 @@ pub(crate) fn rows() -> Vec<Row> {
     vec![
         row!(a067_answers_of_every_operation),
         row!(a136_canaries).within(Duration::from_mins(5)),
-        row!(a139_failures_that_are_forced).within(Duration::from_mins(6)),
+        row!(a139_failures_that_are_forced).within(Duration::from_mins(8)),
         row!(a149_traces_that_ask_to_be_recorded).within(Duration::from_mins(5)),
     ]
 }
