@@ -1,8 +1,9 @@
 #!/bin/bash
 # Tests a running fleet with requests that schemathesis makes from its own OpenAPI document: all
 # checks, all phases, following from what one operation answers to what the next one needs. First as
-# two customers, neither of whom may see what the other has made, then as an administrator. What it is
-# told beyond the document, and why, is in schemathesis.toml.
+# two customers, neither of whom may see what the other has made, then as an administrator; at last, one
+# by one and shortly, the operations after which whoever asks may be nobody any more. What it is told
+# beyond the document, and why, is in schemathesis.toml.
 #
 # The fleet must have room for it, mail included, and is not good for anything else afterwards:
 #
@@ -14,7 +15,7 @@
 # usage: scripts/schemathesis.sh [GATEWAY [EXAMPLES [SECONDS]]]
 #   GATEWAY   where it answers; http://127.0.0.1:8080 by default
 #   EXAMPLES  requests per operation and phase at most; 50 by default
-#   SECONDS   what each of the two runs may take; 600 by default. No longer than an access token
+#   SECONDS   what each of the two long runs may take; 600 by default. No longer than an access token
 #             lives (`sessions.access_token_s` of auth-service, 900): afterwards nothing is tried
 #             but expired tokens
 #
@@ -29,6 +30,9 @@ version=4.32.5
 gateway=${1:-http://127.0.0.1:8080}
 examples=${2:-50}
 seconds=${3:-600}
+# What is tried alone gets few examples, which are enough to end it, for so many seconds each.
+few=5
+short=15
 password=a-customers-long-password
 folder=$PWD/.ehub/schemathesis-$version
 # What is local is not reached through a proxy.
@@ -55,12 +59,31 @@ login() {
 
 random() { od -An -N8 -tx1 /dev/urandom | tr -d ' \n'; }
 
+address() { printf 'schemathesis-%s@example.com' "$(random)"; }
+
+# Registers a customer with this address and prints the id.
+register() {
+    local account
+    account=$(ask "$gateway/api/v1/users" \
+        -d "{\"email\":\"$1\",\"password\":\"$password\",\"display_name\":\"Customer\"}") || return
+    member id "$account"
+}
+
 # Registers a customer and prints a token.
 customer() {
     local email
-    email="schemathesis-$(random)@example.com"
-    ask "$gateway/api/v1/users" -o /dev/null \
-        -d "{\"email\":\"$email\",\"password\":\"$password\",\"display_name\":\"Customer\"}"
+    email=$(address)
+    register "$email" >/dev/null || return
+    login "$email" "$password"
+}
+
+# Makes another administrator, in the name of a token, and prints a token of the new one.
+administrator() {
+    local email id
+    email=$(address)
+    id=$(register "$email") || return
+    ask -X PUT -H "authorization: Bearer $1" -o /dev/null \
+        "$gateway/api/v1/users/$id/roles" -d '{"roles":["customer","admin"]}' || return
     login "$email" "$password"
 }
 
@@ -75,13 +98,18 @@ sell() {
     done
 }
 
-# Prints a member of an order.
+# Prints a member of an answer.
 member() {
     local value
     value=$(sed -nE "s/.*\"$1\":\"([^\"]+)\".*/\1/p" <<<"$2")
-    [ -n "$value" ] || fail "the answer to an order holds no $1"
+    [ -n "$value" ] || fail "the answer holds no $1"
     printf '%s' "$value"
 }
+
+# What the dictionaries hold; nobody has this one.
+nobody=00000000-0000-7000-8000-000000000001
+sessions=("$nobody")
+users=("$nobody")
 
 # Places an order for each payment method, in the name of a token.
 orders=()
@@ -127,6 +155,8 @@ run() {
         printf '[auth.wfc]\npath = "%s/users.json"\n%s' "$folder" "$peers"
         dictionary orders "${orders[@]}"
         dictionary payments "${payments[@]}"
+        dictionary sessions "${sessions[@]}"
+        dictionary users "${users[@]}"
         cat scripts/schemathesis.toml
     } >"$folder/schemathesis.toml"
     # The tool keeps to its time between requests; the outer bound is for one that hangs. What it
@@ -144,6 +174,14 @@ run() {
         outcome=2
         ;;
     esac
+}
+
+# Tries one operation as somebody whose session, account or role may be over after the first answer:
+# what comes then is 401, as announced.
+alone() {
+    say "$1"
+    printf '{"auth":[%s]}' "$(entry alone "$2")" >"$folder/users.json"
+    examples=$few seconds=$short run '' --include-name "$1"
 }
 
 [[ $examples =~ ^[1-9][0-9]*$ && $seconds =~ ^[1-9][0-9]*$ ]] ||
@@ -166,7 +204,7 @@ for token in "$one" "$other"; do
         fail "no order can be placed"
 done
 printf '{"auth":[%s,%s]}' "$(entry one "$one")" "$(entry other "$other")" >"$folder/users.json"
-# Whoever ends its sessions, or changes its password, cannot go on; both are tests of their own.
+# Whoever ends its sessions, or changes its password, cannot go on; see below.
 run $'peers = ["one", "other"]\n' --exclude-path-regex '/auth/logout$|/users/me/password$' \
     --exclude-name 'DELETE /api/v1/auth/sessions' \
     --exclude-name 'DELETE /api/v1/auth/sessions/{id}'
@@ -180,8 +218,40 @@ orders=()
 payments=()
 place "$one" pm_ok pm_ok pm_ok pm_ok || fail "no order can be placed"
 printf '{"auth":[%s]}' "$(entry admin "$admin")" >"$folder/users.json"
-# Nor can an administrator who withdraws the key of its token, its own role, account or sessions.
+# Nor can an administrator who withdraws the key of its token, its own role, account or sessions; and
+# what it does to others must not fall on those who are needed.
 run '' --include-path-regex '/admin/|/users|/products|/ship$|/complete$' \
     --exclude-path-regex '/users/me/password$|/users/\{id\}/(status|roles|sessions)$|/admin/keys/rotate$'
+
+say "as somebody else for each operation that ends something"
+for name in 'POST /api/v1/auth/logout' 'PUT /api/v1/users/me/password' 'DELETE /api/v1/auth/sessions'; do
+    one=$(customer) || fail "no customer can be made"
+    alone "$name" "$one"
+done
+
+email=$(address)
+register "$email" >/dev/null || fail "no customer can be made"
+# Sessions to be ended, and the one that ends them.
+for _ in {1..10}; do
+    one=$(login "$email" "$password") || fail "a customer cannot log in"
+done
+list=$(ask "$gateway/api/v1/auth/sessions" -H "authorization: Bearer $one") || fail "no sessions are listed"
+mapfile -t sessions < <(grep -oE '"id":"[^"]+"' <<<"$list" | cut -d '"' -f 4)
+[ "${#sessions[@]}" -ge 10 ] || fail "the list holds ${#sessions[@]} sessions"
+alone 'DELETE /api/v1/auth/sessions/{id}' "$one"
+
+admin=$(login "${EH_ADMIN_EMAIL:-admin@example.com}" \
+    "${EH_ADMIN_PASSWORD:-admin-for-development-only}") || fail "the administrator cannot log in"
+users=()
+for _ in {1..5}; do
+    id=$(register "$(address)") || fail "no customer can be made"
+    users+=("$id")
+done
+# The last one makes every token worthless that was issued before.
+for name in 'PUT /api/v1/users/{id}/status' 'PUT /api/v1/users/{id}/roles' \
+    'DELETE /api/v1/users/{id}/sessions' 'POST /api/v1/admin/keys/rotate'; do
+    second=$(administrator "$admin") || fail "no second administrator can be made"
+    alone "$name" "$second"
+done
 
 exit "$outcome"
