@@ -15,7 +15,9 @@ use tonic::{Code, Status};
 use tower::ServiceExt;
 use tracing::Span;
 
-use super::failure::{deadline_status, not_connected, transport_status, was_refused, was_too_late};
+use super::failure::{
+    deadline_status, not_connected, transport_status, was_not_begun, was_refused, was_too_late,
+};
 use super::link::Link;
 use super::metrics::code_in;
 use super::picker::Lease;
@@ -75,7 +77,11 @@ pub(super) async fn send(
         Ok(response) => {
             Ok(response.map(|body| Body::new(ReplyBody::new(body, bounds.deadline, lease))))
         }
-        Err(status) => Err(Failure { status, lease, unsent: taken_back.or_else(|| unsent.take()) }),
+        Err(status) => {
+            let left = || if was_not_begun(&status) { unsent.take_all() } else { unsent.take() };
+            let unsent = taken_back.or_else(left);
+            Err(Failure { status, lease, unsent })
+        }
     }
 }
 

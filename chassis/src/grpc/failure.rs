@@ -56,6 +56,19 @@ pub(super) fn could_not_connect(status: &Status) -> bool {
     })
 }
 
+/// Whether the instance has said that it did not begin with the call: by the number of the last one
+/// that it did begin with, when it ends a connection in order, or of this one alone (RFC 9113,
+/// sections 6.8 and 8.7).
+pub(super) fn was_not_begun(status: &Status) -> bool {
+    has_cause(status.source(), |cause| {
+        cause.downcast_ref::<h2::Error>().is_some_and(|error| {
+            let is_left_out = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+            let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            error.is_remote() && (is_left_out || is_refused)
+        })
+    })
+}
+
 /// Whether nobody listens at the address.
 pub(super) fn was_refused(status: &Status) -> bool {
     is_of_kind(status, io::ErrorKind::ConnectionRefused)

@@ -2,10 +2,13 @@
 //!
 //! No handler is called before the message of its call is there, and the message is the body. So a
 //! call whose body was not read has had no effect, whatever became of the connection, and may be
-//! sent again, also if it must not run twice.
+//! sent again, also if it must not run twice. So may one that was read, if the instance has said
+//! that it did not begin with it: an instance that ends its connections in order says so of what was
+//! on its way meanwhile.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,10 +16,24 @@ use hyper::body::{Body as _, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-/// The body of a call, as long as nobody has begun to read it.
+/// Most bytes of a body that are kept until the call is over. They are shared with the transport and
+/// not copied; a larger body is not had back once it was read.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
+
+/// The body of a call, as long as it may be needed once more.
 pub(super) struct Unsent(Shelf);
 
-type Shelf = Arc<Mutex<Option<Body>>>;
+type Shelf = Arc<Mutex<Kept>>;
+
+/// What is there of a body.
+#[derive(Default)]
+struct Kept {
+    /// What was not read yet; `None` once it was taken back.
+    rest: Option<Body>,
+    /// What was read, unless it was too much.
+    read: Option<VecDeque<Bytes>>,
+    read_bytes: usize,
+}
 
 impl Unsent {
     /// Returns what to send in place of `body`, and where it can be had back.
@@ -25,32 +42,89 @@ impl Unsent {
         if body.is_end_stream() {
             return (body, Self(Arc::default()));
         }
-        let size = body.size_hint();
-        let shelf = Arc::new(Mutex::new(Some(body)));
-        let watched = Watched { shelf: Arc::clone(&shelf), body: None, size };
-        (Body::new(watched), Self(shelf))
+        let kept = Kept { rest: Some(body), read: Some(VecDeque::new()), read_bytes: 0 };
+        let shelf = Arc::new(Mutex::new(kept));
+        (Body::new(Watched(Arc::clone(&shelf))), Self(shelf))
     }
 
     /// Takes the body back, if it was not read; the transport, which may still hold its place, does
     /// not get it any more.
     pub(super) fn take(&self) -> Option<Body> {
-        take(&self.0)
+        let mut kept = lock(&self.0);
+        let is_untouched = kept.read.as_ref().is_some_and(VecDeque::is_empty);
+        kept.rest.take_if(|_| is_untouched)
+    }
+
+    /// The same, whether it was read or not: for a call of which the instance has said that it did
+    /// not begin with it.
+    pub(super) fn take_all(&self) -> Option<Body> {
+        let mut kept = lock(&self.0);
+        let read = kept.read.take()?;
+        let rest = kept.rest.take()?;
+        Some(if read.is_empty() { rest } else { Body::new(Again { read, rest }) })
     }
 }
 
-fn take(shelf: &Shelf) -> Option<Body> {
-    shelf.lock().unwrap_or_else(PoisonError::into_inner).take()
+fn lock(shelf: &Shelf) -> MutexGuard<'_, Kept> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Watched {
-    shelf: Shelf,
-    /// The body, from its first reading on.
-    body: Option<Body>,
-    /// Its size before that.
-    size: SizeHint,
+impl Kept {
+    fn remember(&mut self, data: &Bytes) {
+        self.read_bytes += data.len();
+        if self.read_bytes > KEPT_BYTES_MAX {
+            self.read = None;
+        }
+        if let Some(read) = &mut self.read {
+            read.push_back(data.clone());
+        }
+    }
 }
+
+struct Watched(Shelf);
 
 impl hyper::body::Body for Watched {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut kept = lock(&self.0);
+        let Some(rest) = &mut kept.rest else {
+            return Poll::Ready(Some(Err(Status::cancelled("the call is sent elsewhere"))));
+        };
+        let polled = Pin::new(&mut *rest).poll_frame(cx);
+        match &polled {
+            // Nobody may ask it again.
+            Poll::Ready(None) => *rest = Body::empty(),
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    kept.remember(data);
+                }
+            }
+            _ => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        lock(&self.0).rest.as_ref().is_some_and(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        lock(&self.0).rest.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+/// A body from its beginning, of which something was read before.
+struct Again {
+    read: VecDeque<Bytes>,
+    rest: Body,
+}
+
+impl hyper::body::Body for Again {
     type Data = Bytes;
     type Error = Status;
 
@@ -58,27 +132,20 @@ impl hyper::body::Body for Watched {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.body.is_none() {
-            self.body = take(&self.shelf);
-        }
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(Some(Err(Status::cancelled("the call is sent elsewhere")))),
+        match self.read.pop_front() {
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_some_and(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| self.size, Body::size_hint)
+        self.read.is_empty() && self.rest.is_end_stream()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::{BodyExt, Full};
+    use http_body_util::{BodyExt, Full, StreamBody};
 
     use super::*;
 
@@ -98,11 +165,38 @@ mod tests {
     async fn what_was_read_or_is_empty_does_not() {
         let (mut sent, unsent) = Unsent::watch(body());
         assert!(sent.frame().await.is_some());
+        assert!(unsent.take().is_none());
         drop(sent);
         assert!(unsent.take().is_none());
         let (sent, unsent) = Unsent::watch(Body::empty());
         drop(sent);
         assert!(unsent.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_was_read_comes_back_whole_where_nobody_began_with_it() {
+        for read in 0..=4 {
+            let parts = ["a ", "long ", "message"].map(|part| Ok(Frame::data(Bytes::from(part))));
+            let body = StreamBody::new(futures::stream::iter::<[Result<_, Status>; 3]>(parts));
+            let (mut sent, unsent) = Unsent::watch(Body::new(body));
+            for _ in 0..read {
+                sent.frame().await.transpose().unwrap();
+            }
+            let back = unsent.take_all().unwrap().collect().await.unwrap().to_bytes();
+            assert_eq!(back, "a long message", "{read} of 3 were read");
+            assert!(unsent.take_all().is_none(), "only once");
+            assert!(sent.frame().await.unwrap().is_err(), "and not twice at a time");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_what_is_too_large_nothing_is_kept() {
+        for (size, comes_back) in [(KEPT_BYTES_MAX, true), (KEPT_BYTES_MAX + 1, false)] {
+            let body = Body::new(Full::new(Bytes::from(vec![0; size])));
+            let (mut sent, unsent) = Unsent::watch(body);
+            sent.frame().await.unwrap().unwrap();
+            assert_eq!(unsent.take_all().is_some(), comes_back, "{size} bytes");
+        }
     }
 
     #[tokio::test]

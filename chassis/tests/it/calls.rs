@@ -16,7 +16,9 @@ use chassis::testing::grpc::{Server, channel, serve};
 use chassis::testing::tokens::TestIssuer;
 use futures::FutureExt;
 use http::HeaderValue;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tonic::{Code, Request, Status};
 
 use crate::support::{Echo, METHOD, eventually, say};
@@ -400,6 +402,49 @@ async fn a_server_that_ends_in_order_loses_no_call_though_none_is_repeated() {
         is_over.store(1, Ordering::SeqCst);
     };
     tokio::join!(futures::future::join_all(callers), replacing);
+}
+
+/// An instance that reads each call to its end, and then says that it ends the connection and did
+/// not begin with it. Counts how often.
+async fn leaving(said: Arc<AtomicUsize>) -> (Endpoint, JoinSet<()>) {
+    const PREFACE_BYTES: usize = 24;
+    const HEAD_BYTES: usize = 9;
+    const SETTINGS: [u8; HEAD_BYTES] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // The last call that was begun with is 0, that is none, and there is no error.
+    const GOAWAY: [u8; HEAD_BYTES + 8] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            connection.write_all(&SETTINGS).await.unwrap();
+            connection.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+            let mut head = [0; HEAD_BYTES];
+            while connection.read_exact(&mut head).await.is_ok() {
+                let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+                connection.read_exact(&mut payload).await.unwrap();
+                let is_end_of_call = head[3] == 0 && head[4] & 1 == 1;
+                if is_end_of_call {
+                    said.fetch_add(1, Ordering::SeqCst);
+                    connection.write_all(&GOAWAY).await.unwrap();
+                }
+            }
+        }
+    });
+    (Endpoint::new("127.0.0.1", port), serving)
+}
+
+#[tokio::test]
+async fn a_call_that_was_read_but_not_begun_with_goes_elsewhere() {
+    let said = Arc::<AtomicUsize>::default();
+    let (leaving, _serving) = leaving(Arc::clone(&said)).await;
+    let staying = Server::start(named("staying"), ServerConfig::default()).await;
+    let channel = channel(&[leaving, staying.endpoint()], &UpstreamConfig::default());
+    for _ in 0..16 {
+        assert_eq!(say(&channel, text("")).await.unwrap(), "staying");
+    }
+    assert!(said.load(Ordering::SeqCst) > 0, "no call came there");
 }
 
 /// A service that answers with the caller's id.
