@@ -39,9 +39,9 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Refuses the order to somebody who has so many unpaid ones.
+    /// Refuses the order to somebody who has so many unpaid ones with it.
     pub fn check_open(&self, open: u32) -> Result<(), OrderError> {
-        if open < self.open_max {
+        if open <= self.open_max {
             return Ok(());
         }
         Err(OrderError::QuotaExceeded { max: self.open_max })

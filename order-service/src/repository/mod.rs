@@ -62,8 +62,10 @@ pub trait OrderRepository: Send + Sync {
     /// in SKU order, and stores the order with its first attempt, history and event. A line is sold
     /// at the price that its stock was offered at, or not at all. A refusal leaves nothing behind.
     ///
-    /// A user with [`Placement::open_max`] unpaid orders is refused. Orders that are placed at the same
-    /// time may not see each other: as many more may come to pass as there are calls at once.
+    /// A user with [`Placement::open_max`] unpaid orders is refused. They are counted when the stock is
+    /// reserved: orders of one product wait for each other there, and none is missed. Orders that are
+    /// placed at the same time and have no product in common may not see each other: as many more may
+    /// come to pass as there are such calls at once.
     async fn place(&self, placement: &Placement) -> Result<Placed, OrderError>;
 
     /// Stores a change in one transaction with what it does to the claim of its call.

@@ -26,12 +26,12 @@ impl OrderRepository for MemoryRepository {
             tables.open_claim(&placement.claim, stored, placement.now)?;
             let products: Vec<Product> = tables.products.values().cloned().collect();
             let change = placement.price(&products)?;
+            tables.reserve(placement)?;
+            tables.store(&change)?;
             let open = tables.orders.values().filter(|order| {
                 order.user_id == placement.user_id && order.status.awaits_payment()
             });
             placement.check_open(u32::try_from(open.count()).unwrap_or(u32::MAX))?;
-            tables.reserve(placement)?;
-            tables.store(&change)?;
             Ok(change)
         });
         match outcome {

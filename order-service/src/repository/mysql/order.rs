@@ -144,11 +144,14 @@ impl MySqlRepository {
         }
         let products = stock::read_products(tx, &placement.cart).await?;
         let change = placement.price(&products)?;
-        placement.check_open(read::count_open(tx, placement.user_id, placement.open_max).await?)?;
         write::insert_order(tx, &change.order).await?;
         self.store_effects(tx, &change).await?;
         self.tell(tx, &[&change]).await?;
         stock::reserve(tx, placement, &products).await?;
+        // Behind the lock, so that what was ordered at the same time is seen; one more than there may
+        // be is enough to know.
+        let limit = placement.open_max.saturating_add(1);
+        placement.check_open(read::count_open(tx, placement.user_id, limit).await?)?;
         failpoint!("order.place.before_commit");
         Ok(change)
     }

@@ -14,7 +14,7 @@ use crate::model::{Cart, Change, Effect, Line, OrderError, Placement, Product, S
 /// Only an administrator's change moves the version, so a product that still has it has the price
 /// that was read; orders beside this one may take of its stock meanwhile. Of a product that everybody
 /// orders, one order after the other holds the lock: what comes behind this in a transaction is what
-/// bounds how many orders there can be in a second, so it comes last.
+/// bounds how many orders there can be in a second, so it comes last, but for what needs the lock.
 pub(super) async fn reserve(
     connection: &mut MySqlConnection,
     placement: &Placement,
