@@ -28,7 +28,7 @@ pub(crate) struct Limit {
     current: f64,
     window_began: Instant,
     paces: Vec<(usize, f64)>,
-    /// Most requests that were in at once.
+    /// Most requests that were in at once, callbacks apart.
     peak: usize,
 }
 
@@ -58,7 +58,7 @@ impl Limit {
         self.current as usize
     }
 
-    /// So many requests are in.
+    /// So many requests are in that the limit is for.
     pub(crate) fn saw(&mut self, in_flight: usize) {
         self.peak = self.peak.max(in_flight);
     }

@@ -82,7 +82,7 @@ impl Shedder {
         let is_admitted = *inside < room;
         if is_admitted {
             *inside += 1;
-            self.limit.saw(self.customers + self.callbacks);
+            self.limit.saw(self.customers);
         }
         is_admitted
     }
@@ -105,7 +105,7 @@ impl Shedder {
     pub(crate) fn learn(&mut self, route: usize, took: Duration, now: Instant) {
         if let Some(pace) = self.paces.get_mut(route) {
             let pace = pace.of(took, now, &self.config);
-            self.limit.saw(self.customers + self.callbacks);
+            self.limit.saw(self.customers);
             self.limit.observe(route, pace, now);
         }
     }
@@ -202,6 +202,23 @@ mod tests {
             assert!(shedder.enter(Pay), "{customer} of 95 % of 16");
         }
         assert!(!shedder.enter(Pay));
+    }
+
+    #[test]
+    fn callbacks_use_nothing_of_what_the_limit_allows() {
+        let (begin, usual) = (Instant::now(), Duration::from_millis(10));
+        let config = SheddingConfig { calm_ms: 0, ..SheddingConfig::default() };
+        let mut shedder = Shedder::new(&config, 512, 1, begin);
+        while shedder.enter(Callback) {}
+        // With the callbacks it would be more than half of the limit.
+        for customer in 0..255 {
+            assert!(shedder.enter(Read), "{customer}");
+        }
+        shedder.learn(0, usual, begin);
+        for step in 1..=1_000_u32 {
+            shedder.learn(0, usual * 10, begin + Duration::from_millis(1) * step);
+        }
+        assert_eq!(shedder.limit(), 512);
     }
 
     #[test]
