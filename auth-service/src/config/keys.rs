@@ -27,8 +27,11 @@ impl KeysConfig {
         if self.sealing_keys.is_empty() {
             return Err(ConfigError::value("keys.sealing_keys", "must name at least one key"));
         }
-        for key in &self.sealing_keys {
+        for (at, key) in self.sealing_keys.iter().enumerate() {
             require_strong("keys.sealing_keys", key, profile)?;
+            if self.sealing_keys.iter().take(at).any(|before| before.expose() == key.expose()) {
+                return Err(ConfigError::value("keys.sealing_keys", "must not name a key twice"));
+            }
         }
         if !(1..=60).contains(&self.check_interval_s) {
             return Err(ConfigError::value("keys.check_interval_s", "must be 1 to 60"));
@@ -47,9 +50,12 @@ mod tests {
     use crate::App;
 
     #[test]
-    fn there_is_a_key_that_seals_and_each_is_long_enough() {
-        let short = format!("{},short", "k".repeat(32));
-        for (list, reason) in [("", "at least one key"), (&*short, "at least 32")] {
+    fn there_is_a_key_that_seals_and_each_is_long_enough_and_there_once() {
+        let key = "k".repeat(32);
+        let (short, twice) = (format!("{key},short"), format!("{key},{key}"));
+        for (list, reason) in
+            [("", "at least one key"), (&*short, "at least 32"), (&*twice, "a key twice")]
+        {
             let refused = chassis::testing::config::refusal::<App>([("KEYS__SEALING_KEYS", list)]);
             assert!(refused.contains("keys.sealing_keys") && refused.contains(reason), "{refused}");
         }

@@ -12,6 +12,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -107,7 +108,8 @@ impl LoginThrottle {
     /// digests under a key that is made of the first of `secrets`, and devices that were seen before
     /// by one of any of them. A login counts on the meters of each: whoever knows one secret of these
     /// only counts on one of the same meters, so that replacing it neither begins a count anew nor lends
-    /// a guess. `None` when there is none.
+    /// a guess. One that is there again is left out: its meters would count each login again. `None`
+    /// when there is none.
     pub fn new(
         throttle: Throttle,
         devices: Arc<dyn DeviceRepository>,
@@ -117,7 +119,10 @@ impl LoginThrottle {
         let derive =
             |secret: &Secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
         let (first, rest) = secrets.split_first()?;
-        let (key, others) = (derive(first), rest.iter().map(derive).collect());
+        let mut seen = HashSet::from([first.expose()]);
+        let others =
+            rest.iter().filter(|secret| seen.insert(secret.expose())).map(derive).collect();
+        let key = derive(first);
         Some(Self { throttle, devices, patience, key, others })
     }
 

@@ -115,6 +115,17 @@ async fn replicas_with_and_without_the_next_key_count_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_is_there_again_counts_no_login_again() {
+    let mut fixture = Fixture::new().await;
+    know(&mut fixture, &["one", "two", "one", "two"]);
+    let mut answers = Vec::new();
+    for n in 0..6 {
+        answers.push(attempt(&fixture, ALICE, "wrong", &format!("198.51.100.{n}")).await);
+    }
+    assert_eq!(answers, ["wrong", "wrong", "wrong", "wrong", "wrong", "throttled"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_that_is_gone_takes_no_count_with_it() {
     let mut fixture = Fixture::new().await;
     fixture.accounts.add(ALICE, PASSWORD);
