@@ -18,8 +18,8 @@ pub trait Figures: Default {
     fn show(&self);
 }
 
-/// Counts every `pace` until `stop`, while elected. Who is not shows nothing, so that sums over
-/// replicas are right; who cannot count leaves the last figures.
+/// Counts every `pace` until `stop`, while elected. Who is not, or has stopped, shows nothing, so
+/// that sums over replicas are right; who cannot count leaves the last figures.
 pub async fn run<F, Fut, C, E>(pool: Pool, pace: Duration, stop: CancellationToken, count: F)
 where
     F: Fn() -> Fut + Send + Sync,
@@ -45,5 +45,7 @@ where
         }
     };
     let _stopped: Option<()> = stop.run_until_cancelled(work).await;
+    // Before another one is let: what both showed would be counted twice.
+    C::default().show();
     election.resign().await;
 }

@@ -56,7 +56,9 @@ async fn one_replica_counts_and_another_one_after_it() {
     stop.cancel();
     first.await.unwrap();
     eventually("the second one counting", || async { times(&by_second) > 1 }).await;
+    let before = NOTHING.load(Ordering::Relaxed);
     stop_second.cancel();
     second.await.unwrap();
+    assert_eq!(NOTHING.load(Ordering::Relaxed), before + 1, "who has stopped shows nothing");
     database.finish().await;
 }
