@@ -1,5 +1,5 @@
 //! The marks of crashes and of planted bugs in the sources, and the tests of attacks, against the
-//! pages that list them.
+//! pages that list them; and what all pages tell to type, against the tool and the scripts.
 //!
 //! A mark that nobody can look up is not used, and a page that names what is gone misleads.
 
@@ -33,12 +33,13 @@ fn packages() -> Vec<String> {
         .collect()
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+/// The files of a kind in a folder and all that are in it.
+fn files(folder: &Path, kind: &str, found: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for path in entries.map(|entry| entry.unwrap().path()) {
         if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|end| end == "rs") {
+            files(&path, kind, found);
+        } else if path.extension().is_some_and(|end| end == kind) {
             found.push(path);
         }
     }
@@ -62,9 +63,9 @@ fn names<'a>(source: &'a str, call: &str) -> Vec<&'a str> {
 fn marks(call: &str) -> Marks {
     let mut marks = Marks::new();
     for package in packages() {
-        let mut files = Vec::new();
-        sources(&root().join(&package).join("src"), &mut files);
-        for file in files {
+        let mut sources = Vec::new();
+        files(&root().join(&package).join("src"), "rs", &mut sources);
+        for file in sources {
             for name in names(&read(file), call) {
                 marks.entry(name.to_owned()).or_default().insert(package.clone());
             }
@@ -147,9 +148,9 @@ fn the_page_of_a_failpoint_is_about_it() {
 
 /// All sources below a folder of tests as one text.
 fn text_of(folder: &str) -> String {
-    let mut files = Vec::new();
-    sources(&root().join("fleet/tests").join(folder), &mut files);
-    files.iter().map(read).collect()
+    let mut sources = Vec::new();
+    files(&root().join("fleet/tests").join(folder), "rs", &mut sources);
+    sources.iter().map(read).collect()
 }
 
 /// Whether a test is named after a row, such as `a001_no_token`.
@@ -333,4 +334,94 @@ fn only_marks_in_the_product_count() {
     let source = "/// failpoint!(\"in.a.comment\")\nfailpoint!(\"in.code\");\n\
         #[cfg(test)]\nmod tests {\n failpoint!(\"in.a.test\");\n}";
     assert_eq!(names(source, "failpoint"), ["in.code"]);
+}
+
+/// The pages for people: README, CONTRIBUTING and everything in `docs`.
+fn pages() -> Vec<PathBuf> {
+    let names = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"];
+    let mut pages: Vec<PathBuf> = names.iter().map(|name| root().join(name)).collect();
+    files(&root().join("docs"), "md", &mut pages);
+    pages
+}
+
+/// What a page shows as code: the lines of its blocks, and what stands between backticks elsewhere.
+fn code(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (place, part) in page.split("```").enumerate() {
+        if place % 2 == 1 {
+            // A line that ends in a backslash goes on in the next.
+            found.extend(part.replace("\\\n", " ").lines().map(str::to_owned));
+        } else {
+            found.extend(part.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// The words behind `cargo ehub` of a piece of code that begins so, or sets variables before it.
+fn command(code: &str) -> Option<Vec<String>> {
+    let words = fleet::command::words(code);
+    let mut words = words.into_iter().skip_while(|word| word.contains('='));
+    let is_command = words.next()? == "cargo" && words.next()? == "ehub";
+    let rest: Vec<String> = words.collect();
+    // Without any word it is the name of the tool.
+    (is_command && !rest.is_empty()).then_some(rest)
+}
+
+/// Something for a word that stands for what only readers know.
+fn filled(word: &str) -> &str {
+    match word {
+        "ID" => "0af7651916cd43dd8448eb211c80319c",
+        "N" => "7",
+        _ => word,
+    }
+}
+
+/// The scripts that a page names, by their paths from the root.
+fn scripts(page: &str) -> Vec<&str> {
+    let is_outside = |letter: char| !(letter.is_ascii_alphanumeric() || "._/-".contains(letter));
+    let names = page.split(is_outside).filter_map(|word| Some(&word[word.find("scripts/")?..]));
+    names.map(|name| name.trim_end_matches('.')).filter(|name| *name != "scripts/").collect()
+}
+
+/// What is wrong with what a page tells to type: commands that the tool refuses, scripts that are not
+/// there.
+fn faults_of_typing(page: &str) -> Vec<String> {
+    let commands = code(page).into_iter().filter_map(|code| command(&code));
+    let refused = commands.filter_map(|words| {
+        let words: Vec<&str> = words.iter().map(|word| filled(word)).collect();
+        let error = fleet::command::check(&words).err()?;
+        Some(format!("cargo ehub {}: {error}", words.join(" ")))
+    });
+    let missing = scripts(page).into_iter().filter(|name| !root().join(name).is_file());
+    refused.chain(missing.map(|name| format!("there is no {name}"))).collect()
+}
+
+#[test]
+fn every_command_and_every_script_on_a_page_is_there() {
+    let (mut commands, mut named) = (0, 0);
+    for path in pages() {
+        let page = read(&path);
+        commands += code(&page).iter().filter(|code| command(code).is_some()).count();
+        named += scripts(&page).len();
+        assert_eq!(faults_of_typing(&page), [""; 0], "{}", path.display());
+    }
+    assert!(commands > 100 && named > 10, "only {commands} commands and {named} scripts");
+}
+
+#[test]
+fn a_command_that_the_tool_refuses_and_a_script_that_is_gone_are_seen() {
+    let good = "`cargo ehub` has `cargo ehub dlq resend ID` and `#[ignore = \"x: cargo ehub test\"]`.\n\
+        ```sh\nEH_X=1 cargo ehub test -p fleet a0 -- --nocapture   # a remark\n\
+        cargo ehub audit \\\n    --json\nscripts/ci.sh lint\n```\n\
+        See [it](../scripts/ci.sh), `scripts/` and `cargo ehub provider --help`.\n";
+    assert_eq!(code(good).iter().filter_map(|code| command(code)).count(), 4);
+    assert_eq!(scripts(good), ["scripts/ci.sh"; 2]);
+    assert_eq!(faults_of_typing(good), [""; 0]);
+    let bad = "`cargo ehub repair`, scripts/ghost.sh.\n```\ncargo ehub audit \\\n  --gently\n```\n";
+    let faults = faults_of_typing(bad);
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert!(faults[0].starts_with("cargo ehub repair: "), "{faults:?}");
+    assert!(faults[1].starts_with("cargo ehub audit --gently: "), "{faults:?}");
+    assert_eq!(faults[2], "there is no scripts/ghost.sh");
 }

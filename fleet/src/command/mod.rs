@@ -105,7 +105,25 @@ pub fn main() -> ExitCode {
 /// Says what is wrong with the words behind `cargo ehub`, for whoever checks what pages tell to type.
 pub fn check(words: &[&str]) -> std::result::Result<(), String> {
     let line = std::iter::once("cargo ehub").chain(words.iter().copied());
-    Cli::try_parse_from(line).map(drop).map_err(|error| error.to_string())
+    let parsed = Cli::try_parse_from(line).map(drop);
+    // Help that was asked for is an answer.
+    parsed.or_else(|error| if error.use_stderr() { Err(error.to_string()) } else { Ok(()) })
+}
+
+/// The words of a line, as a shell reads simple ones: up to a remark, and without their quotes.
+pub fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for character in line.chars() {
+        match (quote, character) {
+            (None, '#') if word.is_empty() => break,
+            (None, '"' | '\'') => quote = Some(character),
+            (Some(open), _) if open == character => quote = None,
+            (None, _) if character.is_whitespace() => words.push(std::mem::take(&mut word)),
+            _ => word.push(character),
+        }
+    }
+    words.push(word);
+    words.into_iter().filter(|word| !word.is_empty()).collect()
 }
 
 fn run(command: Command) -> Result<ExitCode> {
@@ -161,5 +179,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_would_be_refused_is_seen_and_help_is_not_refused() {
+        assert_eq!(check(&["audit", "--settle"]), Ok(()));
+        assert_eq!(check(&["audit", "--help"]), Ok(()));
+        assert!(check(&["audit", "--gently"]).is_err() && check(&["repair"]).is_err());
+        assert!(check(&[]).is_err());
+    }
+
+    #[test]
+    fn words_are_read_as_a_shell_reads_them() {
+        let line = "dlq discard x#1 --reason \"a # test\"  --url 'h t' # why";
+        let expected = ["dlq", "discard", "x#1", "--reason", "a # test", "--url", "h t"];
+        assert_eq!(words(line), expected);
+        assert_eq!(words(" # only a remark"), [""; 0]);
     }
 }

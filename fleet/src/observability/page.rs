@@ -16,7 +16,7 @@ Names end in their unit, counters in `_total`. Labels have few values: routes an
 is there from the start of the process, so that the first time something happens is a rise that an alert sees. What is *only*
 there under a condition is missing in a fleet that is well.
 
-What the audit finds is exported by no service: `cargo ehub audit --metrics` writes it to a file
+What the audit finds is exported by no service: `cargo ehub audit --metrics FILE.prom` writes it to a file
 ([AUDIT.md](AUDIT.md#as-metrics)).
 
 Rules and alerts over these metrics: [OBSERVABILITY.md](OBSERVABILITY.md).
