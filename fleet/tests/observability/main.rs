@@ -3,7 +3,8 @@
 //! A rule over a metric that nobody exports never fires, and a page that names what is gone misleads.
 //! Most tests read files only. Whether rules fire when they should is tested by promtool on made-up
 //! series (`scripts/ci.sh observability`) and, for the main faults, on those of a real fleet
-//! (`outages`); whether a fleet exports what is declared, end to end.
+//! (`outages`), on which the commands of the runbooks are run too (`commands`); whether a fleet exports
+//! what is declared, end to end.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@
 
 mod alertmanager;
 mod code;
+mod commands;
 mod dashboards;
 mod outages;
 mod record;

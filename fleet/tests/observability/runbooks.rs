@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use fleet::command::{check, words};
 use fleet::observability::{Catalogue, catalogues};
 use fleet::services::Service;
 
@@ -12,7 +13,10 @@ const FOLDER: &str = "docs/runbooks";
 const PARTS: [&str; 4] = ["## What it means", "## First look", "## Mending", "## When it clears"];
 /// What a process answers on its internal port.
 const INTERNAL: [&str; 3] = ["/metrics", "/readyz", "/livez"];
-const COMPOSE: &str = "docker compose -f deploy/docker-compose.yml ";
+/// How commands of the tool begin.
+pub(crate) const TOOL: &str = "cargo ehub ";
+/// How those about containers begin.
+pub(crate) const COMPOSE: &str = "docker compose -f deploy/docker-compose.yml ";
 
 /// The blocks of a page in one language.
 fn blocks(page: &str, language: &str) -> Vec<String> {
@@ -21,36 +25,41 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
     blocks.filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect()
 }
 
-/// The words of a line, as a shell reads simple ones.
-fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
-    for character in line.chars() {
-        match (quote, character) {
-            (None, '"' | '\'') => quote = Some(character),
-            (Some(open), _) if open == character => quote = None,
-            (None, ' ') => words.push(std::mem::take(&mut word)),
-            _ => word.push(character),
-        }
+/// What the pages tell to type, line by line and without remarks; each command once.
+pub(crate) fn commands() -> BTreeSet<String> {
+    let pages = files(FOLDER, ".md").into_iter().map(|name| read(format!("{FOLDER}/{name}.md")));
+    let blocks = pages.map(|page| blocks(&page, "sh").join("\n")).collect::<Vec<_>>().join("\n");
+    let commands = blocks.lines().map(without_remark).filter(|line| !line.is_empty());
+    commands.map(str::to_owned).collect()
+}
+
+fn without_remark(line: &str) -> &str {
+    line.split('#').next().unwrap_or_default().trim()
+}
+
+/// The request of a line, and what its answer is searched for, if anything.
+pub(crate) fn request_and_pattern(line: &str) -> (&str, Option<&str>) {
+    match line.split_once(" | grep ") {
+        Some((request, pattern)) => (request, Some(pattern.trim().trim_matches(['\'', '"']))),
+        None => (line, None),
     }
-    words.push(word);
-    words.into_iter().filter(|word| !word.is_empty()).collect()
 }
 
 /// What is wrong with a command; nothing for a comment.
 fn fault(line: &str, catalogues: &[Catalogue]) -> Option<String> {
-    let line = line.split('#').next().unwrap_or_default().trim();
+    let line = without_remark(line);
     if line.is_empty() {
         return None;
     }
-    if let Some(rest) = line.strip_prefix("cargo ehub ") {
+    if let Some(rest) = line.strip_prefix(TOOL) {
         let words = words(rest);
-        return fleet::command::check(&words.iter().map(String::as_str).collect::<Vec<_>>()).err();
+        return check(&words.iter().map(String::as_str).collect::<Vec<_>>()).err();
     }
     if let Some(rest) = line.strip_prefix(COMPOSE) {
         return fault_of_compose(rest);
     }
-    let (request, filter) = line.split_once(" | grep ").unwrap_or((line, "eh_"));
-    let pattern = filter.trim().trim_matches(['\'', '"']);
+    let (request, pattern) = request_and_pattern(line);
+    let pattern = pattern.unwrap_or("eh_");
     let mut names = catalogues.iter().flat_map(|one| &one.metric).map(|metric| &metric.name);
     if !names.any(|name| name.starts_with(pattern)) {
         return Some(format!("no metric begins with {pattern}"));
