@@ -3,7 +3,8 @@
 //! A call waits for its answer until its deadline, but for a connection no longer than making one
 //! may take. Whoever waits longer stands behind others in a queue that nobody serves: each attempt
 //! to connect that fails is the end of one call only. Such a call is taken back. The instance is left
-//! out, unless it is one slow handshake of one that was connected to before.
+//! out, unless it is one slow handshake of one that was connected to before: that is one failure,
+//! however many calls have met it.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tracing::Span;
 use super::failure::{
     deadline_status, not_connected, transport_status, was_not_begun, was_refused, was_too_late,
 };
-use super::link::Link;
+use super::link::{Link, Silence};
 use super::metrics::code_in;
 use super::picker::Lease;
 use super::reply::ReplyBody;
@@ -101,9 +102,12 @@ fn judge(lease: &Lease<Link>, outcome: &Outcome, begun: Instant, bounds: Bounds)
     let budget = bounds.deadline.saturating_duration_since(begun);
     // Whoever came late to an attempt to connect knows only how it ended.
     let saw_it_all = begun.elapsed() >= bounds.connect_timeout;
-    let is_gone = |status: &Status| {
+    let silence = |status: &Status| {
+        if was_refused(status) {
+            return Some(Silence::Nobody);
+        }
         let is_late = saw_it_all && was_too_late(status);
-        was_refused(status) || (is_late && lease.connection().waited_in_vain(begun))
+        is_late.then(|| lease.connection().waited_in_vain(begun))
     };
     let code = match outcome {
         Ok(response) => code_in(response.headers()),
@@ -114,10 +118,10 @@ fn judge(lease: &Lease<Link>, outcome: &Outcome, begun: Instant, bounds: Bounds)
         // the others more.
         Code::Unavailable if asks_for_patience(outcome) => retry::avoid(lease.endpoint()),
         Code::Unavailable => {
-            if outcome.as_ref().is_err_and(is_gone) {
-                lease.is_gone();
-            } else {
-                lease.failed();
+            match outcome.as_ref().err().and_then(silence) {
+                Some(Silence::Nobody) => lease.is_gone(),
+                Some(Silence::Nothing) => {}
+                Some(Silence::SlowHandshake) | None => lease.failed(),
             }
             retry::avoid(lease.endpoint());
         }

@@ -32,6 +32,17 @@ struct Past {
     patience: Mutex<Patience>,
 }
 
+/// What a wait in vain for a connection tells of the instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Nobody is there.
+    Nobody,
+    /// A handshake was slow.
+    SlowHandshake,
+    /// Nothing that another call has not told already.
+    Nothing,
+}
+
 /// What the next wait in vain for a connection means.
 #[derive(Clone, Copy, Default)]
 enum Patience {
@@ -50,8 +61,10 @@ impl Past {
     }
 
     fn succeed(&self) {
-        *self.patience() = Patience::Whole;
+        // Under one lock: a wait that ends now finds both as they were, or both as they are.
+        let mut patience = self.patience();
         self.is_connected.store(true, Ordering::Release);
+        *patience = Patience::Whole;
     }
 
     fn patience(&self) -> MutexGuard<'_, Patience> {
@@ -85,21 +98,21 @@ impl Link {
     }
 
     /// A call that began then has waited in vain for a connection, for all the time that making one
-    /// may take. Returns whether nobody is there: there never was a connection, or a call had waited
-    /// in vain before this one began, and no attempt has succeeded since. Calls that wait at the same
-    /// time have met the same slow handshake.
-    pub(super) fn waited_in_vain(&self, begun: Instant) -> bool {
+    /// may take. Nobody is there if there never was a connection, or a call had waited in vain before
+    /// this one began, and no attempt has succeeded since. Calls that wait at the same time have met
+    /// the same slow handshake, of which the first one tells.
+    pub(super) fn waited_in_vain(&self, begun: Instant) -> Silence {
         let mut patience = self.past.patience();
         let left = *patience;
         match left {
-            Patience::Unmet => true,
             // The next attempt has succeeded already.
-            Patience::Whole if self.is_connected() => false,
+            Patience::Whole if self.is_connected() => Silence::Nothing,
             Patience::Whole => {
                 *patience = Patience::UsedUp(Instant::now());
-                false
+                Silence::SlowHandshake
             }
-            Patience::UsedUp(since) => begun >= since,
+            Patience::UsedUp(since) if begun < since => Silence::Nothing,
+            Patience::Unmet | Patience::UsedUp(_) => Silence::Nobody,
         }
     }
 }

@@ -251,6 +251,16 @@ async fn an_instance_that_is_late_once_but_alive_is_not_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_slow_handshake_is_one_failure_however_many_calls_meet_it() {
+    let config = UpstreamConfig { eject_after_failures: 5, retry_budget_max: 1_000, ..config() };
+    for port in [SLOW, CUT_OFF] {
+        let channel = channel(&[port, ALIVE], &config);
+        ask_again(&channel, port, 20).await;
+        assert!(!is_left_out(&channel, port), "instance {port}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_instance_that_is_late_twice_in_a_row_is_left_out() {
     let channel = channel(&[CUT_OFF, ALIVE], &config());
     ask_again(&channel, CUT_OFF, 1).await;
