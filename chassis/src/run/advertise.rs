@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
+use anyhow::Context as _;
+
 use crate::config::{ConfigError, DiscoveryConfig, DiscoveryMode, ServerConfig};
 use crate::discovery::{Endpoint, Registration};
 
@@ -18,52 +20,13 @@ pub(super) struct Listening {
     pub(super) internal: SocketAddr,
 }
 
-impl Listening {
-    fn configured(server: &ServerConfig) -> Self {
-        Self { public: server.listen, internal: server.internal_listen }
-    }
-}
-
 /// Refuses a configuration with which the agent could not ask this instance whether it is ready:
 /// the agent would take it for dead and forget it, and nothing here would say so.
 pub(super) fn check(server: &ServerConfig, discovery: &DiscoveryConfig) -> Result<(), ConfigError> {
-    probed(Listening::configured(server), server, discovery).map(|_| ())
-}
-
-/// What this instance announces of itself.
-pub(super) fn registration(
-    name: &str,
-    listening: Listening,
-    server: &ServerConfig,
-    discovery: &DiscoveryConfig,
-) -> Result<Registration, ConfigError> {
-    // Not the gRPC port's own protocol: an agent cannot present a certificate.
-    let ready_url = format!("http://{}/readyz", probed(listening, server, discovery)?);
-    let port =
-        if server.advertise_port == 0 { listening.public.port() } else { server.advertise_port };
-    let host = advertised_host(server, listening.public.ip(), discovery);
-    Ok(Registration::new(name, Endpoint::new(host, port), ready_url))
-}
-
-/// Where the agent asks: at the port that is advertised for it, else at the internal address
-/// itself, which (listening on all of them) is that of the public port.
-fn probed(
-    listening: Listening,
-    server: &ServerConfig,
-    discovery: &DiscoveryConfig,
-) -> Result<Endpoint, ConfigError> {
-    let Listening { public, internal } = listening;
-    if server.advertise_internal_port != 0 {
-        let host = advertised_host(server, public.ip(), discovery);
-        return Ok(Endpoint::new(host, server.advertise_internal_port));
-    }
-    if internal.ip().is_unspecified() {
-        let host = advertised_host(server, public.ip(), discovery);
-        return Ok(Endpoint::new(host, internal.port()));
-    }
-    let own = Endpoint::new(internal.ip().to_string(), internal.port());
+    let internal = server.internal_listen;
+    let own = probed_itself(internal, server);
     let is_asked = discovery.mode == DiscoveryMode::Consul;
-    if is_asked && own.is_loopback() && !is_here(&discovery.consul_url) {
+    if is_asked && own.is_some_and(is_loopback) && !is_here(&discovery.consul_url) {
         let message = format!(
             "is {internal}, which only this machine reaches, and the Consul agent that asks there \
              whether this instance is ready is at {}: listen on an address that leads there, or \
@@ -72,7 +35,53 @@ fn probed(
         );
         return Err(ConfigError::value("server.internal_listen", message));
     }
-    Ok(own)
+    Ok(())
+}
+
+/// What this instance announces of itself.
+pub(super) async fn registration(
+    name: &str,
+    listening: Listening,
+    server: &ServerConfig,
+    discovery: &DiscoveryConfig,
+) -> anyhow::Result<Registration> {
+    let (asking, towards) = (server.clone(), discovery.clone());
+    // The registry's name is looked up, and a server of names may take its time.
+    let looking = tokio::task::spawn_blocking(move || {
+        advertised_host(&asking, listening.public.ip(), &towards)
+    });
+    let host = looking.await.context("the thread ended")?;
+    Ok(announcement(name, listening, server, &host))
+}
+
+/// What an instance announces that others reach under `host`. It was looked up once: callers and the
+/// agent must not be sent to two addresses.
+fn announcement(
+    name: &str,
+    listening: Listening,
+    server: &ServerConfig,
+    host: &str,
+) -> Registration {
+    let Listening { public, internal } = listening;
+    let port_or = |said: u16, own: SocketAddr| if said == 0 { own.port() } else { said };
+    let probed_host =
+        probed_itself(internal, server).map_or_else(|| host.to_owned(), |own| own.to_string());
+    let probed = Endpoint::new(probed_host, port_or(server.advertise_internal_port, internal));
+    // Not the gRPC port's own protocol: an agent cannot present a certificate.
+    let ready_url = format!("http://{probed}/readyz");
+    let endpoint = Endpoint::new(host, port_or(server.advertise_port, public));
+    Registration::new(name, endpoint, ready_url)
+}
+
+/// The internal address, if it is there itself that the agent asks; else that is at the host of the
+/// public port: at the port that is advertised for it, or where all addresses are listened on.
+fn probed_itself(internal: SocketAddr, server: &ServerConfig) -> Option<IpAddr> {
+    let own = internal.ip();
+    (server.advertise_internal_port == 0 && !own.is_unspecified()).then_some(own)
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// Under which host others reach this instance: as configured, else the address listened on,
@@ -140,8 +149,9 @@ mod tests {
     }
 
     fn announced(server: &ServerConfig, discovery: &DiscoveryConfig) -> (String, String) {
-        let listening = Listening::configured(server);
-        let made = registration("order-service", listening, server, discovery).unwrap();
+        let listening = Listening { public: server.listen, internal: server.internal_listen };
+        let host = advertised_host(server, server.listen.ip(), discovery);
+        let made = announcement("order-service", listening, server, &host);
         (made.endpoint.to_string(), made.ready_url)
     }
 
@@ -178,6 +188,19 @@ mod tests {
         let (endpoint, ready_url) = announced(&every, &consul(ELSEWHERE));
         assert_eq!(endpoint, "order-service:50053");
         assert_eq!(ready_url, "http://order-service:9053/readyz");
+    }
+
+    #[tokio::test]
+    async fn callers_and_the_agent_are_sent_to_one_host() {
+        let every = server("0.0.0.0:50053", "0.0.0.0:9053");
+        let listening = Listening { public: every.listen, internal: every.internal_listen };
+        let near = consul("http://127.0.0.1:8500");
+        let made = registration("order-service", listening, &every, &near).await.unwrap();
+        assert_eq!(made.endpoint.to_string(), "127.0.0.1:50053");
+        assert_eq!(made.ready_url, "http://127.0.0.1:9053/readyz");
+        let told = announcement("order-service", listening, &every, "2001:db8::7");
+        assert_eq!(told.endpoint.to_string(), "[2001:db8::7]:50053");
+        assert_eq!(told.ready_url, "http://[2001:db8::7]:9053/readyz");
     }
 
     #[test]

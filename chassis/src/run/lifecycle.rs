@@ -125,7 +125,8 @@ impl Process {
         let listener = bind("server.listen", server.listen, server.accept_backlog)?;
         let public = listener.local_addr()?;
         let listening = Listening { public, internal };
-        let registration = advertise::registration(self.host.name(), listening, server, discovery)?;
+        let name = self.host.name();
+        let registration = advertise::registration(name, listening, server, discovery).await?;
         let mut serving = JoinSet::new();
         let port = self.host.shutdown().part();
         let terms = Serving::of(&self.host, port.clone());
