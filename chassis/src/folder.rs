@@ -93,7 +93,7 @@ impl Folder {
                 finished.any(|finished| is_temporary(name, finished))
             };
             if entry.file_type()?.is_file() && name.to_str().is_some_and(is_left_over) {
-                fs::remove_file(entry.path())?;
+                remove(&entry.path())?;
             }
         }
         Ok(())
@@ -119,8 +119,16 @@ fn create(path: &Path) -> io::Result<File> {
 fn own_account(folder: &Path) -> io::Result<u32> {
     let probe = folder.join(temporary(PROBE));
     let owner = create(&probe)?.metadata()?.uid();
-    fs::remove_file(&probe)?;
+    remove(&probe)?;
     Ok(owner)
+}
+
+/// Removes a file, unless another process that cleans up has.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +156,23 @@ mod tests {
         left.sort();
         expected.sort();
         assert_eq!(left, expected);
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn processes_that_open_a_folder_at_once_do_not_hinder_each_other() {
+        let path = std::env::temp_dir().join(format!("eh-folder-{}", crate::id::new_id()));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let folder = Folder::open(&path, &["a.json"], 5).unwrap();
+                        folder.clean(&["a.json"]).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
         fs::remove_dir_all(path).unwrap();
     }
 
