@@ -179,7 +179,7 @@ mod tests {
         };
         for Service { name, variable, .. } in Service::ALL {
             let volume = format!("{}-credentials:/credentials", name.trim_end_matches("-service"));
-            assert!(has(&format!("volumes: [\"{volume}:ro\"]")), "{name}");
+            assert!(has(&format!("- {volume}:ro")), "{name}");
             assert!(has(&format!("- {volume}/{name}")), "{name}");
             for (end, file) in credentials.event_variables(name) {
                 assert!(has(&format!("{variable}__{end}: {}", told(&file))), "{variable}__{end}");
