@@ -109,10 +109,16 @@ pub(super) fn status(number: i32) -> Result<Status, Invalid> {
     }
 }
 
+/// Most roles that may be named at once: as many as there are.
+const ROLES_MAX: usize = 2;
+
 pub(super) fn roles(names: &[String]) -> Result<Roles, Invalid> {
+    if names.len() > ROLES_MAX {
+        return Err(Invalid::single("roles", "TOO_MANY", "must name each role once at most"));
+    }
     let mut fields = Validator::new();
     let known: Vec<Role> = names.iter().filter_map(|name| Role::parse(name)).collect();
-    for (n, name) in names.iter().enumerate().take(PAGE_SIZE_MAX as usize) {
+    for (n, name) in names.iter().enumerate() {
         let is_known = Role::parse(name).is_some();
         fields.check(is_known, format!("roles[{n}]"), "UNKNOWN", "must be customer or admin");
     }
@@ -210,6 +216,8 @@ mod tests {
         assert!(roles(&[]).is_err());
         let mixed = roles(&["admin".to_owned(), "root".to_owned()]).unwrap_err();
         assert_eq!(mixed.violations[0].field, "roles[1]");
+        let three = roles(&["customer", "admin", "customer"].map(str::to_owned)).unwrap_err();
+        assert_eq!((three.violations.len(), three.violations[0].field.as_str()), (1, "roles"));
         assert_eq!(roles(&["customer".to_owned()]).unwrap(), Roles::customer());
     }
 }
