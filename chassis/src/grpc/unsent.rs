@@ -1,4 +1,4 @@
-//! Knows whether a request has left: its body can be had back if nobody began to read it.
+//! Keeps the body of a request until it is known that it is not needed once more.
 //!
 //! No handler is called before the message of its call is there, and the message is the body. So a
 //! call whose body was not read has had no effect, whatever became of the connection, and may be
