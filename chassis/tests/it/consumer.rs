@@ -437,3 +437,23 @@ async fn messages_that_wait_are_counted() {
     eventually("none waiting", || async { waiting(0) }).await;
     consuming.finish().await;
 }
+
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo ehub test"]
+async fn dead_letters_that_nobody_keeps_are_counted() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let handler = Recorder::new(|_| Ok(()));
+    let consuming = Consuming::start(handler, |config| config.measure_every_ms = 100).await;
+    let queue = consuming.test.broker().topology().queue(NAME);
+    let waiting = |count: u32| {
+        let line = format!("eh_consumer_dead_queue_messages{{queue=\"{queue}\"}} {count}\n");
+        recorder.handle().render().contains(&line)
+    };
+    assert!(waiting(0), "known from the start");
+    consuming.publish_raw(b"no event").await;
+    eventually("one letter waiting", || async { waiting(1) }).await;
+    consuming.dead_letter().await;
+    eventually("none waiting", || async { waiting(0) }).await;
+    consuming.finish().await;
+}

@@ -1,4 +1,5 @@
-//! How many messages wait in a queue, for operators: the consumer itself never needs to know.
+//! How many messages wait in a queue, and in that of its dead letters, for operators: the consumer
+//! itself never needs to know.
 
 use std::time::Duration;
 
@@ -15,49 +16,54 @@ use crate::error::Chain;
 /// The shortest pause between two looks, whatever is configured.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// Looks at the queue of one consumer from time to time.
+/// Looks at the queues of one consumer from time to time.
 pub(super) struct Depth {
     broker: Broker,
-    queue: String,
+    /// Each with the figure of it.
+    queues: [(String, Gauge); 2],
     config: AmqpConfig,
-    messages: Gauge,
 }
 
 impl Depth {
     pub(super) fn new(broker: Broker, name: &str, config: &AmqpConfig) -> Self {
-        let queue = broker.topology().queue(name);
+        let (queue, dead) = (broker.topology().queue(name), broker.topology().dead_queue(name));
         let messages = gauge!("eh_consumer_queue_messages", "queue" => queue.clone());
-        Self { broker, queue, config: config.clone(), messages }
+        let letters = gauge!("eh_consumer_dead_queue_messages", "queue" => queue.clone());
+        Self { broker, queues: [(queue, messages), (dead, letters)], config: config.clone() }
     }
 
-    /// Looks until `stop` is cancelled. Without a connection the last figure stays.
+    /// Looks until `stop` is cancelled. Without a connection the last figures stay.
     pub(super) async fn watch(self, stop: CancellationToken) {
         let work = async {
             loop {
-                // First, because on the first day the consumer has yet to declare its queue.
+                // First, because on the first day the consumer has yet to declare its queues.
                 tokio::time::sleep(self.config.measure_every().max(PAUSE_MIN)).await;
                 let connection = self.broker.connected().await;
-                match within(self.config.connect_timeout(), self.look(&connection)).await {
-                    Ok(messages) => self.messages.set(messages),
-                    Err(error) => {
-                        let queue = self.queue.as_str();
-                        tracing::debug!(messaging.queue = queue, error = %Chain(&error), "queue not measured");
-                    }
+                for (queue, figure) in &self.queues {
+                    self.measure(&connection, queue, figure).await;
                 }
             }
         };
         let _stopped: Option<()> = stop.run_until_cancelled(work).await;
     }
 
-    /// Asks the broker, which counts messages that are ready; those handed out are not among them. On
-    /// a channel of its own: the broker closes it when there is no such queue.
-    async fn look(&self, connection: &Connection) -> Result<u32, LinkError> {
-        let channel = connection.create_channel().await?;
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let found =
-            channel.queue_declare(self.queue.as_str().into(), options, FieldTable::default());
-        let messages = found.await?.message_count();
-        channel.close(200, "looked".into()).await?;
-        Ok(messages)
+    async fn measure(&self, connection: &Connection, queue: &str, figure: &Gauge) {
+        match within(self.config.connect_timeout(), look(connection, queue)).await {
+            Ok(messages) => figure.set(messages),
+            Err(error) => {
+                tracing::debug!(messaging.queue = queue, error = %Chain(&error), "queue not measured");
+            }
+        }
     }
+}
+
+/// Asks the broker, which counts messages that are ready; those handed out are not among them. On a
+/// channel of its own: the broker closes it when there is no such queue.
+async fn look(connection: &Connection, queue: &str) -> Result<u32, LinkError> {
+    let channel = connection.create_channel().await?;
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let found = channel.queue_declare(queue.into(), options, FieldTable::default());
+    let messages = found.await?.message_count();
+    channel.close(200, "looked".into()).await?;
+    Ok(messages)
 }
