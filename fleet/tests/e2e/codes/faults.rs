@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use chassis::config::ServerConfig;
-use chassis::error::{ErrorCode, Kind};
 use chassis::grpc::{Callers, GrpcApp};
 use chassis::testing::grpc::Server;
+use proto::notify::v1::{ListNotificationsRequest, ListNotificationsResponse, Notification};
 use serde_json::json;
+use tonic_prost::ProstCodec;
 
 use super::Stage;
 use crate::support::identity;
@@ -55,14 +56,20 @@ async fn absent(stage: &mut Stage) -> Result<()> {
     stage.seen.expect(&reply, "SERVICE_UNAVAILABLE")
 }
 
-/// Something else registers under the service's name, proves to be of it, and answers with a code that the catalogue
-/// does not have.
+/// Something else registers under the service's name, proves to be of it, and answers with a
+/// notification that was made at no time.
 async fn incompatible(stage: &mut Stage) -> Result<()> {
     let Stage { fleet, customer, seen, .. } = stage;
-    let answer = || async {
-        let code = ErrorCode::new("FROM_ANOTHER_WORLD", Kind::NotFound);
-        chassis::error::grpc::status(code, "what is this", Vec::new(), None)
-            .into_http::<axum::body::Body>()
+    let answer = |request: axum::extract::Request| async move {
+        let service = tower::service_fn(|_: tonic::Request<ListNotificationsRequest>| async {
+            let notifications = vec![Notification::default()];
+            let reply =
+                ListNotificationsResponse { notifications, ..ListNotificationsResponse::default() };
+            Ok::<_, tonic::Status>(tonic::Response::new(reply))
+        });
+        let codec = ProstCodec::<ListNotificationsResponse, ListNotificationsRequest>::default();
+        let reply = tonic::server::Grpc::new(codec).unary(service, request).await;
+        reply.map(axum::body::Body::new)
     };
     let routes = tonic::service::Routes::from(axum::Router::new().fallback(answer));
     let own = identity(fleet, "notify-service")?;

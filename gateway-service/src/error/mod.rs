@@ -4,79 +4,21 @@
 //! reads there is what it gets. A refusal travels as a response extension until the outermost
 //! layer renders it, because only that layer knows the path and the trace.
 
+pub mod codes;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use chassis::error::{Chain, ErrorCode, Kind, Problem, RemoteError, ServiceError, Violation};
+use chassis::error::{
+    Chain, ErrorCode, Kind, Problem, RemoteError, ServiceError, Violation, codes as fleet,
+};
 use http::StatusCode;
 use proto::errors::ErrorPage;
 
-/// The codes that only the HTTP edge answers with.
-pub mod codes {
-    use chassis::error::{ErrorCode, Kind};
-
-    /// The body is longer than the limit.
-    pub const BODY_TOO_LARGE: ErrorCode = ErrorCode::new("BODY_TOO_LARGE", Kind::Malformed);
-    /// The body has a member twice.
-    pub const DUPLICATE_FIELD: ErrorCode = ErrorCode::new("DUPLICATE_FIELD", Kind::InvalidArgument);
-    /// There is no such error code.
-    pub const ERROR_PAGE_NOT_FOUND: ErrorCode =
-        ErrorCode::new("ERROR_PAGE_NOT_FOUND", Kind::NotFound);
-    /// The headers are more, or longer, than the limit.
-    pub const HEADERS_TOO_LARGE: ErrorCode = ErrorCode::new("HEADERS_TOO_LARGE", Kind::Malformed);
-    /// The request names no host, several, or one that is not served.
-    pub const HOST_INVALID: ErrorCode = ErrorCode::new("HOST_INVALID", Kind::Malformed);
-    /// `If-Match` holds something else than entity tags.
-    pub const IF_MATCH_INVALID: ErrorCode = ErrorCode::new("IF_MATCH_INVALID", Kind::Malformed);
-    /// The body is not JSON.
-    pub const JSON_INVALID: ErrorCode = ErrorCode::new("JSON_INVALID", Kind::Malformed);
-    /// The body is of a type or encoding that is not accepted.
-    pub const MEDIA_TYPE_UNSUPPORTED: ErrorCode =
-        ErrorCode::new("MEDIA_TYPE_UNSUPPORTED", Kind::Malformed);
-    /// The path exists, the method does not.
-    pub const METHOD_NOT_ALLOWED: ErrorCode = ErrorCode::new("METHOD_NOT_ALLOWED", Kind::Malformed);
-    /// A query parameter is unknown or repeated.
-    pub const QUERY_INVALID: ErrorCode = ErrorCode::new("QUERY_INVALID", Kind::Malformed);
-    /// The caller's quota is used up.
-    pub const RATE_LIMITED: ErrorCode = ErrorCode::new("RATE_LIMITED", Kind::RateLimited);
-    /// What came is not a request of HTTP.
-    pub const REQUEST_MALFORMED: ErrorCode = ErrorCode::new("REQUEST_MALFORMED", Kind::Malformed);
-    /// The head or the body did not arrive in time.
-    pub const REQUEST_TIMEOUT: ErrorCode = ErrorCode::new("REQUEST_TIMEOUT", Kind::Malformed);
-    /// There is no such path.
-    pub const ROUTE_NOT_FOUND: ErrorCode = ErrorCode::new("ROUTE_NOT_FOUND", Kind::NotFound);
-    /// The body has a member that the operation does not know.
-    pub const UNKNOWN_FIELD: ErrorCode = ErrorCode::new("UNKNOWN_FIELD", Kind::InvalidArgument);
-    /// A service behind the gateway broke its contract.
-    pub const UPSTREAM_INVALID: ErrorCode = ErrorCode::new("UPSTREAM_INVALID", Kind::Internal);
-
-    /// The URI is longer than the limit.
-    pub const URI_TOO_LONG: ErrorCode = ErrorCode::new("URI_TOO_LONG", Kind::Malformed);
-
-    /// Every code of this module.
-    pub const ALL: &[ErrorCode] = &[
-        BODY_TOO_LARGE,
-        DUPLICATE_FIELD,
-        ERROR_PAGE_NOT_FOUND,
-        HEADERS_TOO_LARGE,
-        HOST_INVALID,
-        IF_MATCH_INVALID,
-        JSON_INVALID,
-        MEDIA_TYPE_UNSUPPORTED,
-        METHOD_NOT_ALLOWED,
-        QUERY_INVALID,
-        RATE_LIMITED,
-        REQUEST_MALFORMED,
-        REQUEST_TIMEOUT,
-        ROUTE_NOT_FOUND,
-        UNKNOWN_FIELD,
-        UPSTREAM_INVALID,
-        URI_TOO_LONG,
-    ];
-}
-
 const INTERNAL_DETAIL: &str = "an internal error occurred";
+/// What a client is told of a failure that only a later version of the gateway knows.
+const UNKNOWN_FAILURE: &str = "a service behind the gateway failed";
 
 /// Why a request is refused. Boxed, because it is the rare arm of every handler's result.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -135,9 +77,22 @@ impl ApiError {
 
     fn from_remote(error: &RemoteError) -> Self {
         if proto::errors::find(&error.reason).is_none() {
-            return Self::upstream_invalid("a code that is not in the catalogue");
+            return Self::from_later(error);
         }
         Self(Box::new(with_status(Problem::from_remote(error, title(&error.reason)))))
+    }
+
+    /// A refusal of a service that is newer than this gateway, by a code that the catalogue does not
+    /// have. Its kind says whose fault it is, and whether to come again.
+    fn from_later(error: &RemoteError) -> Self {
+        tracing::warn!(error.code = error.reason.as_str(), "code of a service is not known");
+        let mut known = error.clone();
+        general_code(error.kind).reason.clone_into(&mut known.reason);
+        if error.kind.http_status().is_server_error() {
+            UNKNOWN_FAILURE.clone_into(&mut known.detail);
+            known.violations.clear();
+        }
+        Self(Box::new(Problem::from_remote(&known, title(&known.reason))))
     }
 }
 
@@ -197,6 +152,25 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// The code that says no more than the kind does. Some kinds have none: their status has to do.
+fn general_code(kind: Kind) -> ErrorCode {
+    match kind {
+        Kind::InvalidArgument => fleet::VALIDATION_FAILED,
+        Kind::Unauthenticated => fleet::TOKEN_INVALID,
+        Kind::PermissionDenied => fleet::PERMISSION_DENIED,
+        Kind::PreconditionFailed => fleet::VERSION_MISMATCH,
+        Kind::RateLimited => codes::RATE_LIMITED,
+        Kind::Unavailable => fleet::SERVICE_UNAVAILABLE,
+        Kind::DeadlineExceeded => fleet::DEADLINE_EXCEEDED,
+        Kind::Internal => fleet::INTERNAL,
+        Kind::Malformed
+        | Kind::NotFound
+        | Kind::AlreadyExists
+        | Kind::FailedPrecondition
+        | Kind::Aborted => codes::UPSTREAM_INVALID,
+    }
+}
+
 /// Replaces the status of the kind by that of the page, which also knows the conditions that only
 /// HTTP has (405, 408, 413, 415, 502).
 fn with_status(mut problem: Problem) -> Problem {
@@ -233,8 +207,8 @@ mod tests {
 
     #[test]
     fn the_fleet_wide_codes_are_exactly_their_pages() {
-        assert_eq!(reasons(chassis::error::codes::ALL), pages("chassis"));
-        for code in chassis::error::codes::ALL {
+        assert_eq!(reasons(fleet::ALL), pages("chassis"));
+        for code in fleet::ALL {
             let page = proto::errors::find(code.reason).unwrap();
             assert_eq!(page.status, code.kind.http_status().as_u16(), "{}", code.reason);
         }
@@ -257,12 +231,25 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_of_a_service_is_a_broken_contract() {
-        let code = ErrorCode::new("NO_SUCH_CODE", Kind::NotFound);
-        let status = chassis::error::grpc::status(code, "secret", Vec::new(), None);
-        let error = ApiError::from(status);
-        assert_eq!((error.code(), error.0.status), ("UPSTREAM_INVALID", 502));
-        assert!(!error.0.detail.contains("secret"));
+    fn an_unknown_code_of_a_service_is_told_by_its_kind() {
+        let refusal = |kind: Kind| {
+            let code = ErrorCode::new("NO_SUCH_CODE", kind);
+            let after = Some(Duration::from_secs(7));
+            ApiError::from(chassis::error::grpc::status(code, "the text", Vec::new(), after))
+        };
+        for kind in Kind::ALL {
+            let error = refusal(kind);
+            let status = kind.http_status();
+            assert_eq!(error.0.status, status.as_u16(), "{kind}");
+            assert_eq!(error.0.detail == "the text", status.is_client_error(), "{kind}");
+            assert_eq!(error.0.retry_after, Some(Duration::from_secs(7)));
+            let page = proto::errors::find(error.code()).unwrap();
+            assert_eq!(error.0.title, page.title);
+            let is_general = error.code() != codes::UPSTREAM_INVALID.reason;
+            assert!(!is_general || page.status == status.as_u16(), "{kind}: {}", page.code);
+        }
+        assert_eq!(refusal(Kind::RateLimited).code(), "RATE_LIMITED");
+        assert_eq!(refusal(Kind::NotFound).code(), "UPSTREAM_INVALID");
     }
 
     #[test]
