@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{OutboundMessage, trace};
+use crate::telemetry::traceparent::is_well_formed;
 
 /// The content type of an encoded envelope.
 pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -134,9 +135,8 @@ impl Envelope {
 
     /// The trace id in [`Envelope::traceparent`], if there is a well-formed one.
     pub fn trace_id(&self) -> Option<&str> {
-        let id = self.traceparent.as_deref()?.split('-').nth(1)?;
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        (id.len() == 32 && id.bytes().all(is_hex)).then_some(id)
+        let context = self.traceparent.as_deref().filter(|text| is_well_formed(text))?;
+        context.split('-').nth(1)
     }
 
     /// The routing key under which the event is published.

@@ -15,9 +15,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::Envelope;
 use crate::telemetry::trace::TRACER;
-
-/// The name of the header, and of the extension attribute of an envelope.
-pub(super) const TRACEPARENT: &str = "traceparent";
+use crate::telemetry::traceparent::{TRACEPARENT, is_well_formed};
 
 /// Carries the one header that events keep.
 #[derive(Default)]
@@ -33,7 +31,7 @@ impl Injector for Carrier {
 
 impl Extractor for Carrier {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.as_deref().filter(|_| key == TRACEPARENT)
+        self.0.as_deref().filter(|value| key == TRACEPARENT && is_well_formed(value))
     }
 
     fn keys(&self) -> Vec<&str> {
@@ -144,7 +142,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_trace_context() {
-        assert!(!remote("nonsense").has_active_span());
+        for text in ["nonsense", "00-0af7651916cd43dd-b7ad6b7169203331-01"] {
+            assert!(!remote(text).has_active_span(), "{text}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod metrics;
 mod process;
 mod queries;
 pub mod trace;
+pub(crate) mod traceparent;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;

@@ -128,8 +128,9 @@ async fn a_trace_that_is_none_is_replaced() {
     let zeros = format!("00-{}-{PARENT}-01", "0".repeat(32));
     let long = format!("00-{TRACE}-{PARENT}-01{}", "-x".repeat(5_000));
     let forged = format!("00-{TRACE}-{PARENT}-01 level=error");
+    let short = format!("00-{}-{PARENT}-01", &TRACE[1..]);
     let mut seen = Vec::new();
-    for value in ["", "garbage", "00-XYZ-abc-01", &zeros, &long, &forged] {
+    for value in ["", "garbage", "00-XYZ-abc-01", &zeros, &long, &forged, &short] {
         let lines = format!("traceparent: {value}\r\n");
         assert_eq!(shipped.get("/api/v1/users/me", &lines).await.status, 200, "{value}");
         let call = shipped.fleet.take_call();

@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
     use crate::messaging::Signer;
-    use crate::messaging::trace::TRACEPARENT;
+    use crate::telemetry::traceparent::TRACEPARENT;
 
     const SIGNED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     const FOREIGN: &str = "00-ffffffffffffffffffffffffffffffff-ffffffffffffffff-01";

@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout_at};
 use super::broker::{Claim, LinkError, within};
 use crate::failpoint;
 use crate::messaging::envelope::CONTENT_TYPE;
-use crate::messaging::trace::TRACEPARENT;
 use crate::messaging::{OutboundMessage, PublishError, Publisher, trace};
+use crate::telemetry::traceparent::TRACEPARENT;
 
 /// AMQP's delivery mode of messages that survive a restart of the broker.
 const PERSISTENT: u8 = 2;

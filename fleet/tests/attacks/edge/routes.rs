@@ -207,6 +207,7 @@ async fn forged_traces(stage: &Stage) -> Result<()> {
         format!("00-{TRACE}{}-{PARENT}-01", "0".repeat(10_240)),
         format!("00-{}-{PARENT}-01", TRACE.to_uppercase()),
         format!("00-{TRACE}-{}-01", "0".repeat(PARENT.len())),
+        format!("00-{}-{PARENT}-01", &TRACE[1..]),
         format!("00-{TRACE}-{PARENT}-zz"),
         format!("ff-{TRACE}-{PARENT}-01"),
         format!("zz-{TRACE}-{PARENT}-01"),
