@@ -12,6 +12,8 @@ use crate::read;
 const CERTIFICATES: &str = "certificates";
 /// Where a service keeps the last good addresses of the others.
 const KEPT: &str = "/var/lib/enterprisehub/discovery";
+/// Where the gateway keeps the last good keys and revocations.
+const REVOCATIONS: &str = "/var/lib/enterprisehub/gateway";
 /// What the fleet needs beside itself.
 const SERVERS: [&str; 4] = ["mysql", "redis", "rabbitmq", "consul"];
 /// What gives a container more than it was started with.
@@ -71,27 +73,32 @@ fn a137_containers_have_no_rights() {
         let written: Vec<&str> =
             mounts.filter(|one| !one.is_empty() && !one.ends_with(":ro")).collect();
         if service != CERTIFICATES {
-            // The addresses of the others, in a volume that nobody else has: one with a name would
+            // What is kept for the next start, in volumes that nobody else has: one with a name would
             // be that of all containers of the service.
-            assert_eq!(written, [KEPT], "{service} mounts {volumes}");
+            let kept = if service == Service::GATEWAY { &[KEPT, REVOCATIONS][..] } else { &[KEPT] };
+            assert_eq!(written, kept, "{service} mounts {volumes}");
         }
     }
 }
 
 #[test]
-fn a_container_that_starts_anew_knows_where_the_others_are() {
+fn a_container_that_starts_anew_knows_what_the_last_one_did() {
     let compose = compose();
     for service in Service::ALL {
         let variable = format!("{}__DISCOVERY__CACHE_DIR", service.variable);
         assert_eq!(compose.environment(service.name, &variable), [KEPT], "{}", service.name);
     }
+    let kept = compose.environment(Service::GATEWAY, "EH_GATEWAY__REVOCATIONS__FOLDER");
+    assert_eq!(kept, [REVOCATIONS]);
     // The owner of a volume is that of the folder in the image on which it is mounted first.
     let stages = stages();
     let stage = |name: &str| stages.iter().find(|stage| stage.name == name).unwrap();
-    let (folder, name) = KEPT.rsplit_once('/').unwrap();
-    let copied = format!("--from=build --chown=65532:65532 /out/kept {folder}");
-    assert!(stage("runtime").all("COPY").contains(&copied.as_str()));
-    assert!(stage("build").all("RUN")[0].contains(&format!("mkdir -p /out/kept/{name} ")));
+    for kept in [KEPT, REVOCATIONS] {
+        let (folder, name) = kept.rsplit_once('/').unwrap();
+        let copied = format!("--from=build --chown=65532:65532 /out/kept {folder}");
+        assert!(stage("runtime").all("COPY").contains(&copied.as_str()), "{kept}");
+        assert!(stage("build").all("RUN")[0].contains(&format!(" /out/kept/{name} ")), "{kept}");
+    }
 }
 
 #[test]
