@@ -404,14 +404,26 @@ async fn a_server_that_ends_in_order_loses_no_call_though_none_is_repeated() {
     tokio::join!(futures::future::join_all(callers), replacing);
 }
 
-/// An instance that reads each call to its end, and then says that it ends the connection and did
-/// not begin with it. Counts how often.
-async fn leaving(said: Arc<AtomicUsize>) -> (Endpoint, JoinSet<()>) {
+/// Bytes of the head of a frame of HTTP/2.
+const HEAD_BYTES: usize = 9;
+
+/// Says that the connection ends. The last call that was begun with is 0, that is none, and there is
+/// no error.
+const GOAWAY: [u8; HEAD_BYTES + 8] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Ends one call alone.
+fn reset(stream: [u8; 4], reason: h2::Reason) -> Vec<u8> {
+    [&[0, 0, 4, 3, 0][..], &stream[..], &u32::from(reason).to_be_bytes()[..]].concat()
+}
+
+/// An instance that reads each call to its end, and then answers with the frame that is made of the
+/// number of its stream. Counts how often.
+async fn ending(
+    said: Arc<AtomicUsize>,
+    answer: impl Fn([u8; 4]) -> Vec<u8> + Send + 'static,
+) -> (Endpoint, JoinSet<()>) {
     const PREFACE_BYTES: usize = 24;
-    const HEAD_BYTES: usize = 9;
     const SETTINGS: [u8; HEAD_BYTES] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    // The last call that was begun with is 0, that is none, and there is no error.
-    const GOAWAY: [u8; HEAD_BYTES + 8] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut serving = JoinSet::new();
@@ -427,7 +439,8 @@ async fn leaving(said: Arc<AtomicUsize>) -> (Endpoint, JoinSet<()>) {
                 let is_end_of_call = head[3] == 0 && head[4] & 1 == 1;
                 if is_end_of_call {
                     said.fetch_add(1, Ordering::SeqCst);
-                    connection.write_all(&GOAWAY).await.unwrap();
+                    let frame = answer([head[5], head[6], head[7], head[8]]);
+                    connection.write_all(&frame).await.unwrap();
                 }
             }
         }
@@ -438,13 +451,45 @@ async fn leaving(said: Arc<AtomicUsize>) -> (Endpoint, JoinSet<()>) {
 #[tokio::test]
 async fn a_call_that_was_read_but_not_begun_with_goes_elsewhere() {
     let said = Arc::<AtomicUsize>::default();
-    let (leaving, _serving) = leaving(Arc::clone(&said)).await;
+    let (leaving, _serving) = ending(Arc::clone(&said), |_| GOAWAY.to_vec()).await;
     let staying = Server::start(named("staying"), ServerConfig::default()).await;
     let channel = channel(&[leaving, staying.endpoint()], &UpstreamConfig::default());
     for _ in 0..16 {
         assert_eq!(say(&channel, text("")).await.unwrap(), "staying");
     }
     assert!(said.load(Ordering::SeqCst) > 0, "no call came there");
+}
+
+#[tokio::test]
+async fn a_call_that_was_reset_goes_elsewhere_only_if_it_was_refused() {
+    const CALLS: usize = 64;
+    for (reason, is_sent_again) in [
+        (h2::Reason::REFUSED_STREAM, true),
+        (h2::Reason::CANCEL, false),
+        (h2::Reason::INTERNAL_ERROR, false),
+    ] {
+        let (said, served) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (ending, _serving) =
+            ending(Arc::clone(&said), move |stream| reset(stream, reason)).await;
+        let counted = Arc::clone(&served);
+        let app = GrpcApp::new(Echo::routes(move |request| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move { Ok(request.into_inner()) }
+        }));
+        let server = Server::start(app, ServerConfig::default()).await;
+        let channel = channel(&[ending, server.endpoint()], &UpstreamConfig::default());
+        let mut failed = 0;
+        for _ in 0..CALLS {
+            if let Err(status) = say(&channel, text("once")).await {
+                assert_eq!(status.code(), Code::Unavailable, "{reason}");
+                failed += 1;
+            }
+        }
+        let said = said.load(Ordering::SeqCst);
+        assert!(said > 0, "no call came there");
+        assert_eq!(failed, if is_sent_again { 0 } else { said }, "{reason}");
+        assert_eq!(served.load(Ordering::SeqCst), CALLS - failed, "{reason}");
+    }
 }
 
 /// A service that answers with the caller's id.
