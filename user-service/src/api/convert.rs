@@ -109,11 +109,9 @@ pub(super) fn status(number: i32) -> Result<Status, Invalid> {
     }
 }
 
-/// Most roles that may be named at once: as many as there are.
-const ROLES_MAX: usize = 2;
-
 pub(super) fn roles(names: &[String]) -> Result<Roles, Invalid> {
-    if names.len() > ROLES_MAX {
+    // No more than there are, so that a request of any length is refused in one sentence.
+    if names.len() > Role::ALL.len() {
         return Err(Invalid::single("roles", "TOO_MANY", "must name each role once at most"));
     }
     let mut fields = Validator::new();

@@ -12,9 +12,12 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 2] = [Self::Admin, Self::Customer];
+
     /// Reads a role exactly as [`Role::as_str`] writes it.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Admin, Self::Customer].into_iter().find(|role| role.as_str() == name)
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
 
     /// The role's name in tokens and APIs.
@@ -64,7 +67,7 @@ mod tests {
 
     #[test]
     fn names_read_back_exactly() {
-        for role in [Role::Admin, Role::Customer] {
+        for role in Role::ALL {
             assert_eq!(Role::parse(role.as_str()), Some(role));
         }
         assert_eq!(Role::parse("Admin"), None);
