@@ -8,6 +8,7 @@ use chassis::testing::clock::FixedClock;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
+use crate::client::PaymentProvider;
 use crate::client::scripted::{ScriptedProvider, Step};
 use crate::model::{
     Account, CallbackKeys, Money, OrderId, Payment, PaymentId, PaymentMethod, Terms, UserId,
@@ -92,6 +93,14 @@ impl Bench {
         let signature = self.keys.sign(&body, self.clock.now());
         HandleCallback { body, signature }
     }
+}
+
+/// The use cases over another provider and memory, and their clock.
+pub fn service_over(provider: Arc<dyn PaymentProvider>) -> (PaymentService, Arc<FixedClock>) {
+    let repository = Arc::new(MemoryPaymentRepository::new());
+    let clock = Arc::new(FixedClock::default());
+    let settings = (callback_keys(), policy());
+    (PaymentService::new(repository, provider, clock.clone(), settings), clock)
 }
 
 /// The keys made from [`CALLBACK_KEY`].

@@ -50,7 +50,7 @@ pub struct RefundRequest {
 /// Why the provider did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It is not known whether the provider did it.
+    /// It is not known whether the provider did it. It need not have been asked this time.
     #[error("the provider did not answer")]
     Unknown {
         /// What happened.

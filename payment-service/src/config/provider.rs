@@ -31,6 +31,10 @@ pub struct ProviderConfig {
     pub idle_timeout_ms: u64,
     /// HTTP provider: largest answer that is read.
     pub response_max_bytes: usize,
+    /// HTTP provider: failures in a row after which it is left alone.
+    pub breaker_failures: u32,
+    /// HTTP provider: how long it is left alone; then one call per pause finds out.
+    pub breaker_pause_ms: u64,
     /// Simulated provider: time until a pending charge is decided and its callback is sent.
     pub callback_delay_ms: u64,
 }
@@ -61,6 +65,8 @@ impl ProviderConfig {
             max_connections: self.max_connections,
             idle_timeout: Duration::from_millis(self.idle_timeout_ms),
             response_max_bytes: self.response_max_bytes,
+            breaker_failures: self.breaker_failures,
+            breaker_pause: Duration::from_millis(self.breaker_pause_ms),
         }
     }
 
@@ -107,6 +113,12 @@ impl ProviderConfig {
         if !(1_024..=16_777_216).contains(&self.response_max_bytes) {
             return refuse("response_max_bytes", "must be between 1024 and 16777216");
         }
+        if !(1..=100).contains(&self.breaker_failures) {
+            return refuse("breaker_failures", "must be between 1 and 100");
+        }
+        if !(1..=60_000).contains(&self.breaker_pause_ms) {
+            return refuse("breaker_pause_ms", "must be between 1 and 60000");
+        }
         Ok(())
     }
 }
@@ -139,6 +151,8 @@ mod tests {
             max_connections: 32,
             idle_timeout_ms: 30_000,
             response_max_bytes: 65_536,
+            breaker_failures: 5,
+            breaker_pause_ms: 1_000,
             callback_delay_ms: 1_000,
         }
     }
@@ -183,6 +197,10 @@ mod tests {
             (ProviderConfig { max_connections: 0, ..config() }, "provider.max_connections"),
             (ProviderConfig { response_max_bytes: 0, ..config() }, "provider.response_max_bytes"),
             (ProviderConfig { connect_timeout_ms: 0, ..config() }, "provider.timeout_ms"),
+            (ProviderConfig { breaker_failures: 0, ..config() }, "provider.breaker_failures"),
+            (ProviderConfig { breaker_failures: 101, ..config() }, "provider.breaker_failures"),
+            (ProviderConfig { breaker_pause_ms: 0, ..config() }, "provider.breaker_pause_ms"),
+            (ProviderConfig { breaker_pause_ms: 60_001, ..config() }, "provider.breaker_pause_ms"),
         ] {
             let refused = refusal(&odd);
             assert!(refused.contains(key), "{refused}");

@@ -4,6 +4,7 @@
 //! for. Everything else, from a refused connection to an amount that differs, leaves the outcome
 //! unknown: what the provider did is found out later, and never guessed.
 
+mod guard;
 mod reply;
 #[cfg(test)]
 pub(super) mod tests;
@@ -18,6 +19,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use tokio::sync::Semaphore;
 
+use self::guard::Guard;
 use self::reply::Reply;
 use super::{ChargeRequest, PaymentProvider, ProviderError, RefundRequest};
 use crate::model::{Charge, ChargePage};
@@ -42,6 +44,10 @@ pub struct HttpSettings {
     pub idle_timeout: Duration,
     /// Largest answer that is read.
     pub response_max_bytes: usize,
+    /// Failures in a row after which the provider is left alone.
+    pub breaker_failures: u32,
+    /// How long it is then; afterwards one call per pause finds out whether it is back.
+    pub breaker_pause: Duration,
 }
 
 /// A [`PaymentProvider`] behind an HTTP API.
@@ -50,6 +56,7 @@ pub struct HttpProvider {
     /// The address of all charges, without a slash at its end.
     charges: String,
     calls: Semaphore,
+    guard: Guard,
     response_max_bytes: usize,
 }
 
@@ -64,12 +71,21 @@ impl HttpProvider {
             client,
             charges: format!("{}/v1/charges", settings.url.trim_end_matches('/')),
             calls: Semaphore::new(settings.max_connections),
+            guard: Guard::new(settings),
             response_max_bytes: settings.response_max_bytes,
         })
     }
 
     async fn ask(&self, request: RequestBuilder) -> Result<Reply, ProviderError> {
         let _turn = self.calls.acquire().await.map_err(ProviderError::unknown)?;
+        // Asked for behind the wait, which the provider may have failed in.
+        let call = self.guard.begin()?;
+        let answer = self.send(request).await;
+        call.end(&answer);
+        answer
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Reply, ProviderError> {
         let sent = request.send().await;
         let response = sent.map_err(|error| ProviderError::unknown(error.without_url()))?;
         Reply::read(response, self.response_max_bytes).await

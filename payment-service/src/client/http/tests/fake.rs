@@ -50,6 +50,7 @@ pub(crate) enum Damage {
 struct Ledger {
     charges: Mutex<Vec<Value>>,
     damage: Mutex<Option<Damage>>,
+    carried_out: AtomicUsize,
     under_way: AtomicUsize,
     busiest: AtomicUsize,
 }
@@ -92,6 +93,8 @@ impl FakeProvider {
             max_connections: 8,
             idle_timeout: Duration::from_secs(5),
             response_max_bytes: RESPONSE_MAX,
+            breaker_failures: 5,
+            breaker_pause: Duration::from_hours(1),
         }
     }
 
@@ -101,6 +104,11 @@ impl FakeProvider {
 
     pub(crate) fn damage(&self, damage: Damage) {
         *lock(&self.ledger.damage) = Some(damage);
+    }
+
+    /// Calls that were carried out, whatever became of the answer.
+    pub(crate) fn carried_out(&self) -> usize {
+        self.ledger.carried_out.load(Ordering::SeqCst)
     }
 
     /// Most calls that were under way at once.
@@ -130,6 +138,7 @@ async fn disturb(State(ledger): State<Arc<Ledger>>, request: Request, next: Next
     tokio::task::yield_now().await;
     let answer = next.run(request).await;
     let damage = lock(&ledger.damage).take();
+    ledger.carried_out.fetch_add(1, Ordering::SeqCst);
     let answer = match damage {
         Some(damage) => damaged(answer, damage).await,
         None => answer,

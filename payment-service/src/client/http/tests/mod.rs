@@ -1,5 +1,6 @@
 //! The HTTP adapter in front of a small provider, which can be told to answer badly.
 
+mod breaker;
 mod fake;
 
 use std::time::Duration;
