@@ -8,7 +8,7 @@ use futures::future::join_all;
 
 use super::memory::MemoryRepository;
 use super::mysql::{MIGRATOR, MySqlRepository};
-use super::{DeadMailQuery, DeadMailRepository, MailRepository, NotificationRepository};
+use super::{DeadMailQuery, DeadMailRepository, Effects, MailRepository, NotificationRepository};
 use crate::model::{
     DeadMail, Death, Locale, Mail, MailId, MailKind, MailOrder, MailOutcome, Replay, TakenMail,
     UserId,
@@ -34,7 +34,7 @@ fn mail(kind: MailKind, created_at: DateTime<Utc>) -> Mail {
 }
 
 async fn recorded(repository: &dyn Repository, mails: &[Mail]) {
-    repository.record(&[], &[], &[], mails).await.unwrap();
+    repository.record(Effects { mails, ..Effects::default() }).await.unwrap();
 }
 
 async fn taken(repository: &dyn Repository, now: DateTime<Utc>, limit: u32) -> Vec<TakenMail> {

@@ -60,6 +60,19 @@ pub struct InboxQuery {
     pub limit: u32,
 }
 
+/// What a batch of events comes to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Effects<'a> {
+    /// What users are told.
+    pub notifications: &'a [Notification],
+    /// What the events tell of users.
+    pub introductions: &'a [Introduction],
+    /// The deliveries that all of it comes from.
+    pub arrivals: &'a [Arrival],
+    /// What is to be sent by e-mail.
+    pub mails: &'a [Mail],
+}
+
 /// Notifications, who gets them, and what they want.
 #[async_trait]
 pub trait NotificationRepository: Send + Sync {
@@ -70,13 +83,7 @@ pub trait NotificationRepository: Send + Sync {
     /// Stores notifications, introductions and messages to send in one transaction, and counts the
     /// deliveries that they come from. A notification or message whose event was stored before is
     /// skipped, so the call may be repeated.
-    async fn record(
-        &self,
-        notifications: &[Notification],
-        introductions: &[Introduction],
-        arrivals: &[Arrival],
-        mails: &[Mail],
-    ) -> Result<(), NotifyError>;
+    async fn record(&self, effects: Effects<'_>) -> Result<(), NotifyError>;
 
     /// Lists an inbox, newest first.
     async fn list(&self, query: InboxQuery) -> Result<Vec<Notification>, NotifyError>;

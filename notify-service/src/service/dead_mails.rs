@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use crate::model::{Death, Locale, Mail, MailKind, MailOrder, MailOutcome};
     use crate::repository::memory::MemoryRepository;
-    use crate::repository::{MailRepository as _, NotificationRepository as _};
+    use crate::repository::{Effects, MailRepository as _, NotificationRepository as _};
 
     struct Fixture {
         service: NotifyService,
@@ -74,7 +74,8 @@ mod tests {
             };
             let event_id = format!("user.verification_requested:{id}:1");
             let mail = Mail { id, event_id, user_id: UserId::generate(), order, created_at: now };
-            self.mails.record(&[], &[], &[], &[mail]).await.unwrap();
+            let effects = Effects { mails: &[mail], ..Effects::default() };
+            self.mails.record(effects).await.unwrap();
             let taken = self.mails.take(now, now, 1).await.unwrap().remove(0);
             let outcome = MailOutcome::Dead(Death::new(now, "refused"));
             self.mails.settle(&taken, outcome).await.unwrap();

@@ -188,8 +188,8 @@ mod tests {
     use super::*;
     use crate::client::memory::MemoryMailer;
     use crate::model::{Locale, MailId, MailOrder, UserId};
-    use crate::repository::NotificationRepository as _;
     use crate::repository::memory::MemoryRepository;
+    use crate::repository::{Effects, NotificationRepository as _};
 
     const MAIL: Use = Use { salt: b"test", purpose: b"mail" };
 
@@ -233,7 +233,8 @@ mod tests {
             let expires_at = now + TimeDelta::minutes(30);
             let order = MailOrder { kind, locale: Locale::En, sealed, expires_at };
             let mail = Mail { id, event_id, user_id: UserId::generate(), order, created_at: now };
-            self.mails.record(&[], &[], &[], std::slice::from_ref(&mail)).await.unwrap();
+            let mails = std::slice::from_ref(&mail);
+            self.mails.record(Effects { mails, ..Effects::default() }).await.unwrap();
             mail
         }
 

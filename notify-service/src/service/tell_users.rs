@@ -9,7 +9,7 @@ use super::NotifyService;
 use crate::model::{
     Arrival, Channel, Happening, Mail, MailId, Notification, NotifyError, UserId, render,
 };
-use crate::repository::{Introduction, Recipient};
+use crate::repository::{Effects, Introduction, Recipient};
 
 impl NotifyService {
     /// Writes one notification per happening that its user wants to be told of, remembers the
@@ -45,7 +45,13 @@ impl NotifyService {
             happenings.iter().map(|happening| Arrival::of(happening, now)).collect();
         let mails: Vec<_> =
             happenings.iter().filter_map(|happening| mail(happening, now)).collect();
-        self.notifications.record(&notifications, &introductions, &arrivals, &mails).await?;
+        let effects = Effects {
+            notifications: &notifications,
+            introductions: &introductions,
+            arrivals: &arrivals,
+            mails: &mails,
+        };
+        self.notifications.record(effects).await?;
         self.note_sequence(&arrivals).await;
         Ok(())
     }

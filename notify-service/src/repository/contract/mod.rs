@@ -17,7 +17,8 @@ use dead_letters::{
 };
 
 use super::{
-    DeadLetterRepository, InboxQuery, Introduction, NotificationRepository, ReceiptRepository,
+    DeadLetterRepository, Effects, InboxQuery, Introduction, NotificationRepository,
+    ReceiptRepository,
 };
 use crate::model::{
     Arrival, Channel, Facts, Happening, Locale, Notification, Preferences, Topic, UserId, render,
@@ -99,20 +100,32 @@ async fn listed(repository: &impl Repository, query: InboxQuery) -> Vec<Notifica
     NotificationRepository::list(repository, query).await.unwrap()
 }
 
+async fn tell(repository: &impl Repository, notifications: &[Notification]) {
+    repository.record(Effects { notifications, ..Effects::default() }).await.unwrap();
+}
+
+async fn introduce(repository: &impl Repository, introductions: &[Introduction]) {
+    repository.record(Effects { introductions, ..Effects::default() }).await.unwrap();
+}
+
+async fn deliver(repository: &impl Repository, arrivals: &[Arrival]) {
+    repository.record(Effects { arrivals, ..Effects::default() }).await.unwrap();
+}
+
 async fn an_event_is_recorded_once(repository: &impl Repository) {
     let user = UserId::generate();
     let first = notification(user, "order.paid:1:2");
-    repository.record(std::slice::from_ref(&first), &[], &[], &[]).await.unwrap();
+    tell(repository, std::slice::from_ref(&first)).await;
     let again = [notification(user, "order.paid:1:2"), notification(user, "order.paid:2:2")];
-    repository.record(&again, &[], &[], &[]).await.unwrap();
+    tell(repository, &again).await;
     assert_eq!(listed(repository, inbox(user)).await, [again[1].clone(), first]);
 }
 
 async fn an_inbox_is_listed_newest_first_and_belongs_to_one_user(repository: &impl Repository) {
     let (user, other) = (UserId::generate(), UserId::generate());
     let own = [notification(user, "a"), notification(user, "b"), notification(user, "c")];
-    repository.record(&own, &[], &[], &[]).await.unwrap();
-    repository.record(&[notification(other, "d")], &[], &[], &[]).await.unwrap();
+    tell(repository, &own).await;
+    tell(repository, &[notification(other, "d")]).await;
     let top = listed(repository, InboxQuery { limit: 2, ..inbox(user) }).await;
     assert_eq!(top, [own[2].clone(), own[1].clone()]);
     let rest = listed(repository, InboxQuery { before: Some(own[1].id), ..inbox(user) }).await;
@@ -122,7 +135,7 @@ async fn an_inbox_is_listed_newest_first_and_belongs_to_one_user(repository: &im
 async fn a_read_mark_is_set_once_and_by_its_owner_only(repository: &impl Repository) {
     let user = UserId::generate();
     let unread = notification(user, "a");
-    repository.record(std::slice::from_ref(&unread), &[], &[], &[]).await.unwrap();
+    tell(repository, std::slice::from_ref(&unread)).await;
     let stranger = repository.mark_read(UserId::generate(), unread.id, now()).await.unwrap();
     assert_eq!(stranger, None);
     let marked = repository.mark_read(user, unread.id, now()).await.unwrap().unwrap();
@@ -136,14 +149,11 @@ async fn a_read_mark_is_set_once_and_by_its_owner_only(repository: &impl Reposit
 async fn a_newer_introduction_wins_whatever_the_order(repository: &impl Repository) {
     let user_id = UserId::generate();
     for (version, locale) in [(2, Locale::ZhCn), (1, Locale::En)] {
-        repository
-            .record(&[], &[Introduction { user_id, locale, version }], &[], &[])
-            .await
-            .unwrap();
+        introduce(repository, &[Introduction { user_id, locale, version }]).await;
     }
     assert_eq!(repository.recipients(&[user_id]).await.unwrap()[&user_id].locale, Locale::ZhCn);
     let newest = Introduction { user_id, locale: Locale::En, version: 3 };
-    repository.record(&[], &[newest], &[], &[]).await.unwrap();
+    introduce(repository, &[newest]).await;
     assert_eq!(repository.recipients(&[user_id]).await.unwrap()[&user_id].locale, Locale::En);
     assert!(repository.recipients(&[]).await.unwrap().is_empty());
 }
@@ -182,14 +192,14 @@ async fn preferences_leave_the_language_to_whoever_tells_it(repository: &impl Re
         assert_eq!((known.version, known.locale), told);
         assert_eq!(known.preferences, muted);
         let introduction = Introduction { user_id, locale: Locale::ZhCn, version: 1 };
-        repository.record(&[], &[introduction], &[], &[]).await.unwrap();
+        introduce(repository, &[introduction]).await;
     }
 }
 
 async fn more_rows_than_one_statement_takes_are_recorded(repository: &impl Repository) {
     let user = UserId::generate();
     let many: Vec<_> = (0..90).map(|at| notification(user, &format!("e{at}"))).collect();
-    repository.record(&many, &[], &[], &[]).await.unwrap();
+    tell(repository, &many).await;
     assert_eq!(listed(repository, inbox(user)).await.len(), 90);
 }
 
@@ -200,7 +210,7 @@ async fn many_recipients_are_found_at_once(repository: &impl Repository) {
         locale: Locale::ZhCn,
         version: 1,
     });
-    repository.record(&[], &introduced.collect::<Vec<_>>(), &[], &[]).await.unwrap();
+    introduce(repository, &introduced.collect::<Vec<_>>()).await;
     let muted = Preferences::from_muted([(Topic::OrderPaid, Channel::InApp)]);
     for user in [users[0], users[102]] {
         repository.put_preferences(user, &muted).await.unwrap();
@@ -231,10 +241,10 @@ fn arrival(subject: u128, version: u64, at: DateTime<Utc>) -> Arrival {
 async fn deliveries_are_counted_by_event_and_listed_by_version(repository: &impl Repository) {
     let later = now() + Duration::seconds(5);
     let first = [arrival(1, 2, now()), arrival(1, 1, now()), arrival(2, 1, now())];
-    repository.record(&[], &[], &first, &[]).await.unwrap();
-    repository.record(&[], &[], &[arrival(1, 1, later), arrival(1, 1, later)], &[]).await.unwrap();
+    deliver(repository, &first).await;
+    deliver(repository, &[arrival(1, 1, later), arrival(1, 1, later)]).await;
     let event = first[1].event_id.as_str();
-    repository.record(&[notification(first[1].user_id, event)], &[], &[], &[]).await.unwrap();
+    tell(repository, &[notification(first[1].user_id, event)]).await;
     let receipts = repository.receipts(Uuid::from_u128(1), None, 10).await.unwrap();
     let seen: Vec<_> = receipts
         .iter()
@@ -245,7 +255,7 @@ async fn deliveries_are_counted_by_event_and_listed_by_version(repository: &impl
     let latest = repository.receipts(Uuid::from_u128(1), None, 1).await.unwrap();
     assert_eq!(latest, receipts[1..]);
     let foreign = Arrival { user_id: UserId::generate(), ..arrival(1, 3, now()) };
-    repository.record(&[], &[], std::slice::from_ref(&foreign), &[]).await.unwrap();
+    deliver(repository, std::slice::from_ref(&foreign)).await;
     let of = |user, limit| repository.receipts(Uuid::from_u128(1), Some(user), limit);
     assert_eq!(of(first[0].user_id, 1).await.unwrap(), latest, "what is others' takes no place");
     let theirs = of(foreign.user_id, 10).await.unwrap();
@@ -259,7 +269,7 @@ async fn deliveries_are_counted_by_event_and_listed_by_version(repository: &impl
 
 async fn many_aggregates_are_remembered_at_once(repository: &impl Repository) {
     let all: Vec<_> = (1..=103).map(|subject| arrival(subject, 1, now())).collect();
-    repository.record(&[], &[], &all, &[]).await.unwrap();
+    deliver(repository, &all).await;
     let subjects: Vec<_> = all.iter().map(|arrival| arrival.subject).collect();
     for count in [1, 2, 5, 103] {
         let memory = repository.memory(&subjects[..count]).await.unwrap();
@@ -271,7 +281,7 @@ async fn many_aggregates_are_remembered_at_once(repository: &impl Repository) {
 async fn old_arrivals_are_forgotten_in_portions(repository: &impl Repository) {
     let later = now() + Duration::seconds(5);
     let all = [arrival(1, 1, now()), arrival(1, 2, now()), arrival(1, 3, later)];
-    repository.record(&[], &[], &all, &[]).await.unwrap();
+    deliver(repository, &all).await;
     assert_eq!(repository.forget_receipts(later, 1).await.unwrap(), 1);
     assert_eq!(repository.forget_receipts(later, 5).await.unwrap(), 1);
     assert_eq!(repository.forget_receipts(later, 5).await.unwrap(), 0);

@@ -11,12 +11,12 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    DeadLetterQuery, DeadLetterRepository, InboxQuery, Introduction, NotificationRepository,
+    DeadLetterQuery, DeadLetterRepository, Effects, InboxQuery, NotificationRepository,
     ReceiptRepository, Recipient, audit,
 };
 use crate::model::{
-    Arrival, Channel, DeadLetter, DeadLetterId, Locale, Mail, Memory, Notice, Notification,
-    NotificationId, NotifyError, Preferences, Receipt, UserId, Verdict,
+    Channel, DeadLetter, DeadLetterId, Locale, Memory, Notice, Notification, NotificationId,
+    NotifyError, Preferences, Receipt, UserId, Verdict,
 };
 
 #[derive(Debug, Default)]
@@ -67,13 +67,8 @@ impl NotificationRepository for MemoryRepository {
         Ok(known.collect())
     }
 
-    async fn record(
-        &self,
-        notifications: &[Notification],
-        introductions: &[Introduction],
-        arrivals: &[Arrival],
-        mails: &[Mail],
-    ) -> Result<(), NotifyError> {
+    async fn record(&self, effects: Effects<'_>) -> Result<(), NotifyError> {
+        let Effects { notifications, introductions, arrivals, mails } = effects;
         let mut state = self.state();
         mails::store(&mut state.mails, mails);
         for arrival in arrivals {

@@ -12,10 +12,9 @@ use uuid::Uuid;
 
 use super::{MySqlRepository, mails, receipts, unknown};
 use crate::model::{
-    Arrival, Channel, Locale, Mail, Notification, NotificationId, NotifyError, Preferences, Topic,
-    UserId, Wording,
+    Channel, Locale, Notification, NotificationId, NotifyError, Preferences, Topic, UserId, Wording,
 };
-use crate::repository::{InboxQuery, Introduction, NotificationRepository, Recipient};
+use crate::repository::{Effects, InboxQuery, Introduction, NotificationRepository, Recipient};
 
 #[derive(sqlx::FromRow)]
 struct NotificationRow {
@@ -72,13 +71,8 @@ impl NotificationRepository for MySqlRepository {
     }
 
     #[instrument(name = "db.notifications.record", skip_all)]
-    async fn record(
-        &self,
-        notifications: &[Notification],
-        introductions: &[Introduction],
-        arrivals: &[Arrival],
-        mails: &[Mail],
-    ) -> Result<(), NotifyError> {
+    async fn record(&self, effects: Effects<'_>) -> Result<(), NotifyError> {
+        let Effects { notifications, introductions, arrivals, mails } = effects;
         let is_told = !notifications.is_empty() || !mails.is_empty();
         if !is_told && introductions.is_empty() && arrivals.is_empty() {
             return Ok(());
