@@ -22,7 +22,7 @@ pub use mail::{
     Delivery, Letter, Mail, MailId, MailKind, MailOrder, MailOutcome, TakenMail, compose,
     is_safe_address,
 };
-pub use notification::{Notification, NotificationId, UserId};
+pub use notification::{MutedNotice, Notification, NotificationId, UserId};
 pub use preference::{Channel, Preference, Preferences};
 pub use receipt::{Arrival, Notice, Receipt};
 pub use sequence::{Memory, Sequence, gapless, sequence};

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Happening, Topic, Wording};
+use super::{Channel, Happening, Topic, Wording};
 
 chassis::id_type!(
     /// Identity of a notification.
@@ -52,6 +52,34 @@ impl Notification {
             wording,
             created_at: now,
             read_at: None,
+        }
+    }
+}
+
+/// What a user is not told of an event, having muted it when the event was handled.
+///
+/// It tells whoever audits a silence that was asked for from a notification that was lost. It decides
+/// nothing: an event that comes again after its user has changed their mind may have both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MutedNotice {
+    /// The event.
+    pub event_id: String,
+    /// Over which channel nothing is told.
+    pub channel: Channel,
+    /// Who is not told.
+    pub user_id: UserId,
+    /// When the event was handled.
+    pub created_at: DateTime<Utc>,
+}
+
+impl MutedNotice {
+    /// Marks that nothing is told of an event over `channel`.
+    pub fn mark(happening: &Happening, channel: Channel, now: DateTime<Utc>) -> Self {
+        Self {
+            event_id: happening.event_id.clone(),
+            channel,
+            user_id: happening.user_id,
+            created_at: now,
         }
     }
 }

@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use crate::model::{
     Arrival, DeadLetter, DeadLetterId, DeadLetterStatus, DeadMail, Locale, Mail, MailId,
-    MailOutcome, Memory, Notification, NotificationId, NotifyError, Preferences, Receipt, Replay,
-    TakenMail, UserId, Verdict,
+    MailOutcome, Memory, MutedNotice, Notification, NotificationId, NotifyError, Preferences,
+    Receipt, Replay, TakenMail, UserId, Verdict,
 };
 
 /// What is known of somebody who is told things.
@@ -65,6 +65,8 @@ pub struct InboxQuery {
 pub struct Effects<'a> {
     /// What users are told.
     pub notifications: &'a [Notification],
+    /// What they would be told, had they not muted it.
+    pub muted: &'a [MutedNotice],
     /// What the events tell of users.
     pub introductions: &'a [Introduction],
     /// The deliveries that all of it comes from.
@@ -80,9 +82,9 @@ pub trait NotificationRepository: Send + Sync {
     async fn recipients(&self, users: &[UserId])
     -> Result<HashMap<UserId, Recipient>, NotifyError>;
 
-    /// Stores notifications, introductions and messages to send in one transaction, and counts the
-    /// deliveries that they come from. A notification or message whose event was stored before is
-    /// skipped, so the call may be repeated.
+    /// Stores notifications, marks of what was muted, introductions and messages to send in one
+    /// transaction, and counts the deliveries that they come from. A notification, mark or message
+    /// whose event was stored before is skipped, so the call may be repeated.
     async fn record(&self, effects: Effects<'_>) -> Result<(), NotifyError>;
 
     /// Lists an inbox, newest first.

@@ -7,13 +7,14 @@ use tracing::instrument;
 
 use super::NotifyService;
 use crate::model::{
-    Arrival, Channel, Happening, Mail, MailId, Notification, NotifyError, UserId, render,
+    Arrival, Channel, Happening, Mail, MailId, MutedNotice, Notification, NotifyError, UserId,
+    render,
 };
 use crate::repository::{Effects, Introduction, Recipient};
 
 impl NotifyService {
-    /// Writes one notification per happening that its user wants to be told of, remembers the
-    /// languages that happenings tell, and leaves what is to be sent by e-mail.
+    /// Writes one notification per happening that its user wants to be told of, marks the others as
+    /// muted, remembers the languages that happenings tell, and leaves what is to be sent by e-mail.
     ///
     /// All of them are stored together or none is. Repeating the call has no further effect,
     /// because a notification is unique by its event.
@@ -29,24 +30,24 @@ impl NotifyService {
             }
         }
         let now = self.clock.now();
-        let notifications: Vec<_> = happenings
-            .iter()
-            .filter_map(|happening| {
-                let topic = happening.topic?;
-                let recipient = recipients.get(&happening.user_id).cloned().unwrap_or_default();
-                let wanted = recipient.preferences.wants(topic, Channel::InApp);
-                wanted.then(|| {
-                    let wording = render(happening, topic, recipient.locale);
-                    Notification::write(happening, topic, wording, now)
-                })
-            })
-            .collect();
+        let (mut notifications, mut muted) = (Vec::new(), Vec::new());
+        for happening in happenings {
+            let Some(topic) = happening.topic else { continue };
+            let recipient = recipients.get(&happening.user_id).cloned().unwrap_or_default();
+            if recipient.preferences.wants(topic, Channel::InApp) {
+                let wording = render(happening, topic, recipient.locale);
+                notifications.push(Notification::write(happening, topic, wording, now));
+            } else {
+                muted.push(MutedNotice::mark(happening, Channel::InApp, now));
+            }
+        }
         let arrivals: Vec<_> =
             happenings.iter().map(|happening| Arrival::of(happening, now)).collect();
         let mails: Vec<_> =
             happenings.iter().filter_map(|happening| mail(happening, now)).collect();
         let effects = Effects {
             notifications: &notifications,
+            muted: &muted,
             introductions: &introductions,
             arrivals: &arrivals,
             mails: &mails,
@@ -84,8 +85,13 @@ fn introduction(happening: &Happening) -> Option<Introduction> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use chassis::testing::clock::FixedClock;
+
     use super::*;
     use crate::model::{Facts, Locale, Preferences, Topic};
+    use crate::repository::memory::MemoryRepository;
     use crate::service::testing::{happening, service};
 
     #[tokio::test]
@@ -142,5 +148,24 @@ mod tests {
         let inbox = service.list_notifications(user, None, false, 20).await.unwrap();
         let topics: Vec<_> = inbox.items.iter().map(|n| n.topic).collect();
         assert_eq!(topics, [Topic::OrderShipped]);
+    }
+
+    #[tokio::test]
+    async fn what_was_muted_stays_marked_when_its_user_listens_again() {
+        let repository = Arc::new(MemoryRepository::default());
+        let service = NotifyService::new(repository.clone(), Arc::new(FixedClock::default()));
+        let user = UserId::generate();
+        let muted = Preferences::parse([("order.paid", "in_app", false)]).unwrap();
+        service.put_preferences(user, muted).await.unwrap();
+        let silenced = [happening(user, Topic::OrderPaid), happening(user, Topic::OrderShipped)];
+        service.tell_users(&silenced).await.unwrap();
+        service.put_preferences(user, Preferences::default()).await.unwrap();
+        service.tell_users(&[happening(user, Topic::OrderPaid)]).await.unwrap();
+        let marks = repository.muted_notices();
+        let marked: Vec<_> = marks.iter().map(|one| (one.event_id.as_str(), one.user_id)).collect();
+        assert_eq!(marked, [(silenced[0].event_id.as_str(), user)]);
+        let inbox = service.list_notifications(user, None, false, 20).await.unwrap();
+        let topics: Vec<_> = inbox.items.iter().map(|n| n.topic).collect();
+        assert_eq!(topics, [Topic::OrderPaid, Topic::OrderShipped]);
     }
 }

@@ -1,6 +1,7 @@
 //! What every adapter of the ports promises; run over memory and over MySQL.
 
 mod dead_letters;
+mod muted;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,6 +16,10 @@ use super::mysql::{MIGRATOR, MySqlRepository};
 use dead_letters::{
     a_dead_letter_is_decided_once, a_death_is_buried_once_and_listed_without_its_payload,
 };
+use muted::{
+    Marks, more_marks_than_one_statement_takes_are_recorded,
+    what_was_muted_is_marked_beyond_its_receipt, what_was_muted_is_marked_once_and_told_to_nobody,
+};
 
 use super::{
     DeadLetterRepository, Effects, InboxQuery, Introduction, NotificationRepository,
@@ -25,8 +30,11 @@ use crate::model::{
 };
 
 /// All ports at once, as both adapters have them.
-trait Repository: NotificationRepository + DeadLetterRepository + ReceiptRepository {}
-impl<R: NotificationRepository + DeadLetterRepository + ReceiptRepository> Repository for R {}
+trait Repository: NotificationRepository + DeadLetterRepository + ReceiptRepository + Marks {}
+impl<R: NotificationRepository + DeadLetterRepository + ReceiptRepository + Marks> Repository
+    for R
+{
+}
 
 /// Declares one test per case and adapter.
 macro_rules! contract {
@@ -70,6 +78,9 @@ contract!(
     what_is_forgotten_moves_the_beginning_of_memory_on,
     a_death_is_buried_once_and_listed_without_its_payload,
     a_dead_letter_is_decided_once,
+    what_was_muted_is_marked_once_and_told_to_nobody,
+    what_was_muted_is_marked_beyond_its_receipt,
+    more_marks_than_one_statement_takes_are_recorded,
 );
 
 fn now() -> DateTime<Utc> {

@@ -15,13 +15,14 @@ use super::{
     ReceiptRepository, Recipient, audit,
 };
 use crate::model::{
-    Channel, DeadLetter, DeadLetterId, Locale, Memory, Notice, Notification, NotificationId,
-    NotifyError, Preferences, Receipt, UserId, Verdict,
+    Channel, DeadLetter, DeadLetterId, Locale, Memory, MutedNotice, Notice, Notification,
+    NotificationId, NotifyError, Preferences, Receipt, UserId, Verdict,
 };
 
 #[derive(Debug, Default)]
 struct State {
     notifications: BTreeMap<NotificationId, Notification>,
+    muted: BTreeMap<(String, Channel), MutedNotice>,
     locales: HashMap<UserId, (u64, Locale)>,
     preferences: HashMap<UserId, Preferences>,
     dead_letters: BTreeMap<DeadLetterId, ([u8; 32], DeadLetter)>,
@@ -41,6 +42,11 @@ impl MemoryRepository {
     /// What an audit log would hold, in order.
     pub fn audit(&self) -> Vec<&'static str> {
         self.state().audit.iter().map(Entry::action).collect()
+    }
+
+    /// What a schema would hold of what was muted, by event.
+    pub fn muted_notices(&self) -> Vec<MutedNotice> {
+        self.state().muted.values().cloned().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -68,7 +74,7 @@ impl NotificationRepository for MemoryRepository {
     }
 
     async fn record(&self, effects: Effects<'_>) -> Result<(), NotifyError> {
-        let Effects { notifications, introductions, arrivals, mails } = effects;
+        let Effects { notifications, muted, introductions, arrivals, mails } = effects;
         let mut state = self.state();
         mails::store(&mut state.mails, mails);
         for arrival in arrivals {
@@ -94,6 +100,10 @@ impl NotificationRepository for MemoryRepository {
             if !state.notifications.values().any(known) {
                 state.notifications.insert(notification.id, notification.clone());
             }
+        }
+        for notice in muted {
+            let key = (notice.event_id.clone(), notice.channel);
+            state.muted.entry(key).or_insert_with(|| notice.clone());
         }
         Ok(())
     }

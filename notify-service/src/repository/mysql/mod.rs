@@ -3,6 +3,7 @@
 mod dead_letters;
 mod dead_mails;
 mod mails;
+mod muted_notices;
 mod notifications;
 mod receipts;
 

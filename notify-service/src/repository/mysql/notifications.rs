@@ -10,7 +10,7 @@ use sqlx::{MySql, QueryBuilder};
 use tracing::instrument;
 use uuid::Uuid;
 
-use super::{MySqlRepository, mails, receipts, unknown};
+use super::{MySqlRepository, mails, muted_notices, receipts, unknown};
 use crate::model::{
     Channel, Locale, Notification, NotificationId, NotifyError, Preferences, Topic, UserId, Wording,
 };
@@ -72,15 +72,16 @@ impl NotificationRepository for MySqlRepository {
 
     #[instrument(name = "db.notifications.record", skip_all)]
     async fn record(&self, effects: Effects<'_>) -> Result<(), NotifyError> {
-        let Effects { notifications, introductions, arrivals, mails } = effects;
-        let is_told = !notifications.is_empty() || !mails.is_empty();
-        if !is_told && introductions.is_empty() && arrivals.is_empty() {
+        let Effects { notifications, muted, introductions, arrivals, mails } = effects;
+        let is_silent = notifications.is_empty() && muted.is_empty() && mails.is_empty();
+        if is_silent && introductions.is_empty() && arrivals.is_empty() {
             return Ok(());
         }
         db::transaction(&self.pool, |tx| {
             Box::pin(async move {
                 introduce(tx, introductions).await?;
                 insert(tx, notifications).await?;
+                muted_notices::insert(tx, muted).await?;
                 mails::insert(tx, mails).await?;
                 receipts::count(tx, arrivals).await?;
                 failpoint!("notify.before_commit");
