@@ -147,7 +147,7 @@ DELETE FROM {o}.outbox; DELETE FROM {o}.inbox; DELETE FROM {o}.products;
 DELETE FROM {p}.payments; DELETE FROM {p}.payment_history; DELETE FROM {p}.refunds;
 DELETE FROM {p}.ledger_entries; DELETE FROM {p}.provider_charges; DELETE FROM {p}.outbox;
 DELETE FROM {n}.notifications; DELETE FROM {n}.recipients; DELETE FROM {n}.muted;
-DELETE FROM {n}.dead_letters; DELETE FROM {a}.refresh_tokens; DELETE FROM {a}.sessions;
+DELETE FROM {n}.muted_notices; DELETE FROM {n}.dead_letters; DELETE FROM {a}.refresh_tokens; DELETE FROM {a}.sessions;
 DELETE FROM {u}.user_roles; DELETE FROM {u}.users; DELETE FROM {a}.signing_keys;
 DELETE FROM {u}.audit_log; DELETE FROM {a}.audit_log; DELETE FROM {o}.audit_log;
 DELETE FROM {p}.audit_log; DELETE FROM {n}.audit_log;

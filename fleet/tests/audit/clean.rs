@@ -31,6 +31,7 @@ async fn a_fleet_that_ran_is_clean_until_somebody_breaks_it() -> Result<()> {
     let fleet = Fleet::start(options).await?;
     fleet.seed().await?;
     live(&fleet).await?;
+    mute_for_a_while(&fleet).await?;
 
     let mut sources = fleet.audit_sources();
     sources.stock = stock(&fleet.admin().await?).await?;
@@ -103,6 +104,29 @@ async fn live(fleet: &Fleet) -> Result<()> {
     // Cancelled before the provider decides: the capture comes late and goes back.
     let late = place(&customer, "pm_pending_then_ok").await?;
     go(&customer, &late, "cancel", json!({})).await
+}
+
+/// Somebody misses what happens while they have muted it, and listens again.
+async fn mute_for_a_while(fleet: &Fleet) -> Result<()> {
+    let customer = fleet.customer().await?;
+    prefer(&customer, json!([{"event": "order.paid", "channel": "in_app", "enabled": false}]))
+        .await?;
+    let paid = place(&customer, "pm_ok").await?;
+    fleet
+        .eventually("the arrival of what is muted", || async {
+            let timeline = customer.get(&format!("/api/v1/orders/{paid}/timeline")).await?;
+            let timeline = timeline.require(200)?;
+            let entries = timeline["items"].as_array().context("no items")?;
+            let arrived = |one: &Value| one["kind"] == "message" && one["cause"] == "order.paid";
+            Ok(entries.iter().any(arrived).then_some(()))
+        })
+        .await?;
+    prefer(&customer, json!([])).await
+}
+
+async fn prefer(customer: &Api, switches: Value) -> Result<()> {
+    let body = json!({"preferences": switches});
+    customer.put("/api/v1/notifications/preferences", &body).await?.require(200).map(drop)
 }
 
 async fn place(customer: &Api, method: &str) -> Result<String> {

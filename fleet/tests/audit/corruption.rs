@@ -12,7 +12,7 @@ const EVENTS: (&str, u32) = (include_str!("corruption/events.sql"), 20);
 const LOG: (&str, u32) = (include_str!("corruption/log.sql"), 20);
 
 /// In all files; a head that is not recognised would be one less.
-const CORRUPTIONS: usize = 116;
+const CORRUPTIONS: usize = 117;
 
 /// What stands before the head of a corruption.
 const HEAD: &str = "\n-- ! ";
@@ -196,6 +196,34 @@ async fn stock_that_does_not_balance_is_named() -> Result<()> {
     books.run("UPDATE {o}.products SET stock = stock + 2").await?;
     let report = fleet::audit::run(&sources).await?;
     assert_eq!(report.of_check("stock_does_not_balance").len(), 1, "{report}");
+    books.remove().await
+}
+
+/// Its user was not told of one order, having muted the topic, and listens again.
+const MUTED: &str = "
+    INSERT INTO {n}.muted_notices (event_id, channel, user_id, created_at)
+        SELECT event_id, 'in_app', user_id, created_at FROM {n}.notifications
+        WHERE event_id = 'order.paid:{order:5}:2';
+    DELETE FROM {n}.notifications WHERE event_id = 'order.paid:{order:5}:2'";
+const LOST: &str = "DELETE FROM {n}.notifications WHERE event_id = 'order.paid:{order:4}:2'";
+/// What a replica of before there were marks leaves.
+const MUTED_NOW: &str = "INSERT INTO {n}.muted (user_id, event, channel)
+    VALUES ({#user:0}, 'order.paid', 'in_app')";
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo ehub test"]
+async fn who_muted_a_topic_and_listens_again_is_not_taken_for_who_was_not_told() -> Result<()> {
+    let mut books = Books::filled(10).await?;
+    books.run(&with_ids(MUTED)).await?;
+    let report = books.audit().await?;
+    assert!(report.is_clean(), "{report}");
+    books.run(&with_ids(LOST)).await?;
+    let report = books.audit().await?;
+    let found = report.of_check("transition_not_told");
+    assert_eq!(found.iter().map(|one| &one.subject).collect::<Vec<_>>(), [&id(1, 4)], "{report}");
+    books.run(&with_ids(MUTED_NOW)).await?;
+    let report = books.audit().await?;
+    assert!(report.is_clean(), "{report}");
     books.remove().await
 }
 

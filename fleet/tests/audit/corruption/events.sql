@@ -49,6 +49,12 @@ ALTER TABLE {n}.notifications DROP KEY notifications_event_id;
 INSERT INTO {n}.notifications SELECT x'08', user_id, event, event_id, subject, title, body,
     created_at, read_at FROM {n}.notifications WHERE event_id = 'order.paid:{order:1}:2';
 
+-- ! I13 transition_not_told {order:5}
+INSERT INTO {n}.muted_notices (event_id, channel, user_id, created_at)
+    SELECT event_id, 'in_app', x'07', created_at FROM {n}.notifications
+    WHERE event_id = 'order.paid:{order:5}:2';
+DELETE FROM {n}.notifications WHERE event_id = 'order.paid:{order:5}:2';
+
 -- ! I13 user_not_welcomed {user:1}
 DELETE FROM {n}.recipients WHERE user_id = {id};
 
