@@ -71,8 +71,30 @@ pub async fn run(
     customers: &[Customer],
     stop: impl Future<Output = ()>,
 ) -> Result<Report> {
-    let (mut report, mut calls) = (Report::default(), JoinSet::new());
     let mut draw = Draw::new(1);
+    offer(
+        plan,
+        |start, due| {
+            let customer = draw.pick(customers).context("there are no customers")?.clone();
+            let ask = plan.mix.next(&mut draw);
+            Ok(Call { customer, ask, start, due, patience: plan.patience }.make())
+        },
+        stop,
+    )
+    .await
+}
+
+/// As [`run`], with calls that others make: each is told when the first one was due, and how long
+/// after that it is. The plan's mix and patience are left to them.
+pub async fn offer<C>(
+    plan: Plan,
+    mut make: impl FnMut(Instant, Duration) -> Result<C>,
+    stop: impl Future<Output = ()>,
+) -> Result<Report>
+where
+    C: Future<Output = Outcome> + Send + 'static,
+{
+    let (mut report, mut calls) = (Report::default(), JoinSet::new());
     let start = Instant::now();
     tokio::pin!(stop);
     for number in 0..plan.arrivals() {
@@ -89,10 +111,8 @@ pub async fn run(
             report.not_started += 1;
             continue;
         }
-        let customer = draw.pick(customers).context("there are no customers")?.clone();
         report.latest = report.latest.max((start + due).elapsed());
-        let ask = plan.mix.next(&mut draw);
-        calls.spawn(Call { customer, ask, start, due, patience: plan.patience }.make());
+        calls.spawn(make(start, due)?);
     }
     report.elapsed = start.elapsed();
     while let Some(ended) = calls.join_next().await {
