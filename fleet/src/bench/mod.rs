@@ -4,6 +4,7 @@
 //! Each measurement is a function of a fleet that runs, so that it can be asked of any; the command
 //! line (`ehub bench`) starts a private one for it where none is named.
 
+pub mod good;
 pub mod logins;
 pub mod neighbours;
 pub mod overload;

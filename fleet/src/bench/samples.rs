@@ -29,6 +29,13 @@ impl Samples {
         self.percentile(50)
     }
 
+    /// How many times as long as that of others the 99th percentile is; of others that took no time,
+    /// without end.
+    pub fn p99_times(&self, others: &Self) -> f64 {
+        let [own, other] = [self, others].map(|samples| samples.percentile(99).as_secs_f64());
+        if other > 0.0 { own / other } else { f64::INFINITY }
+    }
+
     /// How far the median lies above that of others, in percent; below it, less than nothing.
     pub fn difference_percent(&self, others: &Self) -> f64 {
         let [own, other] = [self, others].map(|samples| samples.median().as_secs_f64());
@@ -84,6 +91,13 @@ mod tests {
         assert!(close(of([110]).difference_percent(&of([100])), 10.0));
         assert!(close(of([75]).difference_percent(&of([100])), -25.0));
         assert!(close(of([1]).difference_percent(&Samples::default()), 0.0));
+    }
+
+    #[test]
+    fn percentiles_are_compared_by_how_many_times_as_long_one_is() {
+        assert!((of([1, 2, 30]).p99_times(&of([20])) - 1.5).abs() < 1e-9);
+        assert!(of([20]).p99_times(&of([10])) <= 2.0, "exactly twice as long");
+        assert!(of([1]).p99_times(&Samples::default()) > f64::MAX);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 pub use self::customers::{Customer, register};
 pub use self::histogram::Histogram;
 pub use self::mix::{Ask, Class, Mix};
+pub(crate) use self::report::counts;
 pub use self::report::{Outcome, Report, Tally};
 pub use self::timeline::{Second, Timeline};
 use crate::chaos::draw::Draw;

@@ -167,7 +167,8 @@ fn count(counts: &mut BTreeMap<String, u64>, name: String) {
     *counts.entry(if is_room { name } else { OTHERS.to_owned() }).or_default() += 1;
 }
 
-fn counts(counts: &BTreeMap<String, u64>) -> String {
+/// Counts by name, as people read them.
+pub(crate) fn counts(counts: &BTreeMap<String, u64>) -> String {
     let parts = counts.iter().map(|(name, count)| format!("{name} x {count}"));
     let text = parts.collect::<Vec<_>>().join(", ");
     if text.is_empty() { "none".to_owned() } else { text }

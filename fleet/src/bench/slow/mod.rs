@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -16,14 +16,10 @@ use tokio::task::JoinSet;
 
 pub use self::descriptors::require_descriptors_for;
 pub use self::manner::Manner;
-use super::samples::Samples;
-use crate::harness::Api;
 use crate::harness::raw::{connect_from, new_address};
 
 /// Pause between two bytes of a slow client.
 const PACE: Duration = Duration::from_secs(1);
-/// Pause between two requests of one that behaves well: it stays within the quota of an address.
-const GOOD_PACE: Duration = Duration::from_millis(60);
 /// The most that is read at a time.
 const PIECE: usize = 4_096;
 
@@ -124,17 +120,4 @@ async fn listen(reading: &mut ReadHalf<'_>, manner: Manner) -> io::Result<()> {
             return Ok(());
         }
     }
-}
-
-/// How long answers to a client that behaves well take, one asked for after another.
-pub async fn well_behaved(api: &Api, time: Duration) -> Result<Samples> {
-    let end = Instant::now() + time;
-    let mut taken = Samples::default();
-    while Instant::now() < end {
-        let reply = api.get("/api/v1/products").await?;
-        ensure!(reply.status == 200, "{}: {}", reply.request, reply.status);
-        taken.add(reply.elapsed);
-        tokio::time::sleep(GOOD_PACE).await;
-    }
-    Ok(taken)
 }

@@ -10,9 +10,10 @@ use anyhow::{Result, bail};
 
 use super::interrupted;
 use super::successor::go_on_as;
+use crate::bench::good::{PRODUCTS, well_behaved};
 use crate::bench::resident::Resident;
 use crate::bench::samples::{Samples, milliseconds};
-use crate::bench::slow::{Crowd, Manner, require_descriptors_for, well_behaved};
+use crate::bench::slow::{Crowd, Manner, require_descriptors_for};
 use crate::bench::{self, logins};
 use crate::harness::{Api, Fleet, FleetOptions};
 use crate::layout::Layout;
@@ -145,11 +146,11 @@ async fn slow_clients(
     bounds: SlowBounds,
 ) -> Result<ExitCode> {
     let good = Api::new(&place.base)?;
-    let before = well_behaved(&good, stay.min(BEFORE)).await?;
+    let before = well_behaved(&good, PRODUCTS, stay.min(BEFORE)).await?.throughout()?;
     let memory = place.gateway()?.map(Resident::of).transpose()?;
     let crowd = Crowd::new(&Manner::BUSY, OVERTIME);
     let mut members = crowd.gather(&place.base, connections, stay);
-    let during = well_behaved(&good, stay).await?;
+    let during = well_behaved(&good, PRODUCTS, stay).await?.throughout()?;
     let growth = memory.map(|memory| memory.growth_kb()).transpose()?;
     while let Some(member) = members.join_next().await {
         member??;
@@ -166,8 +167,7 @@ async fn slow_clients(
 impl SlowBounds {
     /// What was more than it may be.
     fn missed(self, before: &Samples, during: &Samples, growth_kb: Option<u64>) -> Vec<String> {
-        let [usual, beside] = [before, during].map(|samples| samples.percentile(99).as_secs_f64());
-        let is_quick = beside <= usual * self.p99_factor;
+        let is_quick = during.p99_times(before) <= self.p99_factor;
         let is_small =
             growth_kb.is_none_or(|growth| growth <= self.growth_mib.saturating_mul(1_024));
         let slow = || format!("The p99 of others is more than {} times as long.", self.p99_factor);

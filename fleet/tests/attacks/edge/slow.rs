@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fleet::bench::slow::{Crowd, Manner, well_behaved};
+use fleet::bench::good::{PRODUCTS, well_behaved};
+use fleet::bench::slow::{Crowd, Manner};
 
 use crate::support::stage::Stage;
 
@@ -29,7 +30,7 @@ pub(super) async fn a121_slow_and_silent_clients(stage: &Stage) -> Result<()> {
     let crowd = Crowd::new(&Manner::SENDERS, OVERTIME);
     let mut members = crowd.gather(stage.gateway(0), CROWD, stay);
     // Whoever behaves well is served throughout; how fast is measured by `ehub bench slow-clients`.
-    let served = well_behaved(&stage.visitor()?, stay).await?.count();
+    let served = well_behaved(&stage.visitor()?, PRODUCTS, stay).await?.throughout()?.count();
     let growth = memory.growth_kb()?;
     let closing = async {
         while let Some(member) = members.join_next().await {
