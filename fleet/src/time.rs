@@ -1,5 +1,6 @@
 //! The time of the machine, and durations as people write them.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -43,6 +44,16 @@ pub fn parse_positive(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// Reads a duration that has its bounds, which are whole seconds.
+pub fn parse_within(text: &str, bounds: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let duration = parse(text)?;
+    if bounds.contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(format!("from {} s to {} s", bounds.start().as_secs(), bounds.end().as_secs()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +66,18 @@ mod tests {
         assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse("0s"), Ok(Duration::ZERO));
         assert!(parse_positive("0s").is_err() && parse_positive("1ms").is_ok());
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_refused_with_them() {
+        let bounds = Duration::from_secs(5)..=Duration::from_mins(5);
+        for (text, seconds) in [("5s", 5), ("5m", 300)] {
+            assert_eq!(parse_within(text, &bounds), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["4999ms", "301s"] {
+            assert_eq!(parse_within(text, &bounds), Err("from 5 s to 300 s".to_owned()), "{text}");
+        }
+        assert!(parse_within("5", &bounds).unwrap_err().contains("10m"));
     }
 
     #[test]

@@ -119,12 +119,7 @@ pub(super) async fn run(args: &Args, place: &mut Place) -> Result<ExitCode> {
 }
 
 fn parse_absence(text: &str) -> Result<Duration, String> {
-    let length = time::parse(text)?;
-    if (SHORTEST..=LONGEST).contains(&length) {
-        Ok(length)
-    } else {
-        Err(format!("from {} s to {} s", SHORTEST.as_secs(), LONGEST.as_secs()))
-    }
+    time::parse_within(text, &(SHORTEST..=LONGEST))
 }
 
 fn parse_recovery(text: &str) -> Result<Duration, String> {

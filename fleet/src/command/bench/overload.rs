@@ -144,12 +144,7 @@ pub(super) async fn run(args: &Args, place: &Place) -> Result<ExitCode> {
 }
 
 fn parse_phase(text: &str) -> Result<Duration, String> {
-    let length = time::parse(text)?;
-    if (Duration::from_secs(1)..=LONGEST).contains(&length) {
-        Ok(length)
-    } else {
-        Err(format!("from 1 s to {} s", LONGEST.as_secs()))
-    }
+    time::parse_within(text, &(Duration::from_secs(1)..=LONGEST))
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {
