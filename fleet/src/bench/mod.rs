@@ -4,6 +4,7 @@
 //! Each measurement is a function of a fleet that runs, so that it can be asked of any; the command
 //! line (`ehub bench`) starts a private one for it where none is named.
 
+pub mod flood;
 pub mod good;
 pub mod logins;
 pub mod neighbours;
@@ -23,10 +24,15 @@ const UNPAID: &str = "10000";
 /// How long access tokens live, in seconds: longer than any measurement lasts.
 const TOKEN_S: &str = "7200";
 
+/// A fleet on middleware of its own that keeps the limits with which it is shipped.
+pub fn shipped() -> FleetOptions {
+    FleetOptions::default().own_broker().own_database()
+}
+
 /// A fleet on middleware of its own that counts neither requests nor wrong passwords against those
 /// who measure.
 pub fn options() -> FleetOptions {
-    let mut options = FleetOptions::default().own_broker().own_database();
+    let mut options = shipped();
     for class in ["DEFAULT", "LOGIN", "REGISTER", "PAYMENT", "ADDRESS", "DOCS"] {
         let name = format!("EH_GATEWAY__RATE_LIMITS__{class}__REQUESTS");
         options = options.setting(&name, UNLIMITED);

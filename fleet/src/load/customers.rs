@@ -46,7 +46,8 @@ async fn customer(base: &str, address: Option<IpAddr>) -> Result<Customer> {
     Ok(Customer { api, email })
 }
 
-fn is_loopback(base: &str) -> bool {
+/// Whether a gateway is on this machine, where a client has as many addresses as it wants.
+pub(crate) fn is_loopback(base: &str) -> bool {
     let host = Url::parse(base).ok().and_then(|url| url.host_str().map(str::to_owned));
     host.and_then(|host| host.parse().ok()).is_some_and(|host: Ipv4Addr| host.is_loopback())
 }

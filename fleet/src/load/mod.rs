@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+pub(crate) use self::customers::is_loopback;
 pub use self::customers::{Customer, register};
 pub use self::histogram::Histogram;
 pub use self::mix::{Ask, Class, Mix};

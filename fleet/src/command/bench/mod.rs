@@ -1,5 +1,6 @@
 //! `ehub bench`: measures what is promised about time.
 
+mod login_flood;
 mod neighbours;
 mod overload;
 
@@ -62,6 +63,8 @@ enum What {
         #[arg(long, default_value_t = 50)]
         max_growth_mib: u64,
     },
+    /// How long others wait beside a flood of logins, with the limits as they are shipped
+    LoginFlood(login_flood::Args),
     /// What is left of the goodput when far more is asked than is borne, and how soon all is well again
     Overload(overload::Args),
     /// What clients notice while Redis, Consul, RabbitMQ, another service or the payment provider is
@@ -74,6 +77,7 @@ impl What {
     fn fleet(&self) -> FleetOptions {
         match self {
             Self::Neighbours(_) => bench::neighbours::options(),
+            Self::LoginFlood(_) => bench::shipped(),
             Self::Logins { .. } | Self::SlowClients { .. } | Self::Overload(_) => bench::options(),
         }
     }
@@ -95,6 +99,7 @@ struct Place {
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::SlowClients { connections, .. } => require_descriptors_for(*connections)?,
+        What::LoginFlood(_) => login_flood::check(args.url.as_deref())?,
         What::Overload(overload) => overload.check()?,
         What::Neighbours(neighbours) => neighbours.check(args.url.as_deref())?,
         What::Logins { .. } => {}
@@ -120,6 +125,7 @@ async fn measure(what: &What, place: &mut Place) -> Result<ExitCode> {
             let bounds = SlowBounds { p99_factor: *max_p99_factor, growth_mib: *max_growth_mib };
             slow_clients(place, *connections, Duration::from_secs(*seconds), bounds).await
         }
+        What::LoginFlood(args) => login_flood::run(args, place).await,
         What::Overload(args) => overload::run(args, place).await,
         What::Neighbours(args) => neighbours::run(args, place).await,
     }
