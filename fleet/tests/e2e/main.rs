@@ -11,6 +11,7 @@ mod collector;
 mod discovery;
 mod ejection;
 mod faults;
+mod flood;
 mod flows;
 mod mail;
 mod metrics;
