@@ -51,7 +51,7 @@ pub(super) async fn a040_a_flood_of_logins(stage: &Stage) -> Result<()> {
         async move { try_login(&api, &format!("flood{n}@example.com"), "a wrong password").await }
     };
     let flood = stream::iter(0..FLOOD).map(login).buffer_unordered(FLOOD_AT_ONCE);
-    // Whoever has no part in it is served meanwhile.
+    // Whoever has no part in it is served meanwhile; how fast is measured by `ehub bench login-flood`.
     let others = async {
         for _ in 0..OTHERS {
             user.api.get("/api/v1/users/me").await?.require(200)?;
