@@ -17,6 +17,8 @@ use http::StatusCode;
 use proto::errors::ErrorPage;
 
 const INTERNAL_DETAIL: &str = "an internal error occurred";
+/// Longest code, as in the API's document.
+const CODE_BYTES_MAX: usize = 63;
 /// What a client is told of a failure that only a later version of the gateway knows.
 const UNKNOWN_FAILURE: &str = "a service behind the gateway failed";
 
@@ -83,16 +85,22 @@ impl ApiError {
     }
 
     /// A refusal of a service that is newer than this gateway, by a code that the catalogue does not
-    /// have. Its kind says whose fault it is, and whether to come again.
+    /// have. Its kind says whose fault it is, and the code says the rest to clients that know it. There
+    /// is no page here to refer to, and for that RFC 9457 has `about:blank` and the status' own name.
     fn from_later(error: &RemoteError) -> Self {
-        tracing::warn!(error.code = error.reason.as_str(), "code of a service is not known");
-        let mut known = error.clone();
-        general_code(error.kind).reason.clone_into(&mut known.reason);
-        if error.kind.http_status().is_server_error() {
-            UNKNOWN_FAILURE.clone_into(&mut known.detail);
-            known.violations.clear();
+        if !is_code(&error.reason) {
+            return Self::upstream_invalid("a code of another form");
         }
-        Self(Box::new(Problem::from_remote(&known, title(&known.reason))))
+        tracing::warn!(error.code = error.reason.as_str(), "code of a service is not known");
+        let status = error.kind.http_status();
+        let title = status.canonical_reason().unwrap_or_default();
+        let mut problem = Problem::from_remote(error, title);
+        "about:blank".clone_into(&mut problem.type_);
+        if status.is_server_error() {
+            UNKNOWN_FAILURE.clone_into(&mut problem.detail);
+            problem.violations.clear();
+        }
+        Self(Box::new(problem))
     }
 }
 
@@ -152,23 +160,10 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The code that says no more than the kind does. Some kinds have none: their status has to do.
-fn general_code(kind: Kind) -> ErrorCode {
-    match kind {
-        Kind::InvalidArgument => fleet::VALIDATION_FAILED,
-        Kind::Unauthenticated => fleet::TOKEN_INVALID,
-        Kind::PermissionDenied => fleet::PERMISSION_DENIED,
-        Kind::PreconditionFailed => fleet::VERSION_MISMATCH,
-        Kind::RateLimited => codes::RATE_LIMITED,
-        Kind::Unavailable => fleet::SERVICE_UNAVAILABLE,
-        Kind::DeadlineExceeded => fleet::DEADLINE_EXCEEDED,
-        Kind::Internal => fleet::INTERNAL,
-        Kind::Malformed
-        | Kind::NotFound
-        | Kind::AlreadyExists
-        | Kind::FailedPrecondition
-        | Kind::Aborted => codes::UPSTREAM_INVALID,
-    }
+/// Whether it has the form of a code, which the API's document promises.
+fn is_code(reason: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=CODE_BYTES_MAX).contains(&reason.len()) && reason.bytes().all(is_part)
 }
 
 /// Replaces the status of the kind by that of the page, which also knows the conditions that only
@@ -243,13 +238,23 @@ mod tests {
             assert_eq!(error.0.status, status.as_u16(), "{kind}");
             assert_eq!(error.0.detail == "the text", status.is_client_error(), "{kind}");
             assert_eq!(error.0.retry_after, Some(Duration::from_secs(7)));
-            let page = proto::errors::find(error.code()).unwrap();
-            assert_eq!(error.0.title, page.title);
-            let is_general = error.code() != codes::UPSTREAM_INVALID.reason;
-            assert!(!is_general || page.status == status.as_u16(), "{kind}: {}", page.code);
+            assert_eq!((error.code(), error.0.type_.as_str()), ("NO_SUCH_CODE", "about:blank"));
+            assert_eq!(error.0.title, status.canonical_reason().unwrap());
         }
-        assert_eq!(refusal(Kind::RateLimited).code(), "RATE_LIMITED");
-        assert_eq!(refusal(Kind::NotFound).code(), "UPSTREAM_INVALID");
+    }
+
+    #[test]
+    fn what_is_no_code_is_no_answer_of_a_service() {
+        for reason in ["", "no_such_code", "NO SUCH", "<B>", &"A".repeat(64)] {
+            let remote = RemoteError {
+                reason: reason.to_owned(),
+                kind: Kind::NotFound,
+                detail: String::new(),
+                violations: Vec::new(),
+                retry_after: None,
+            };
+            assert_eq!(ApiError::from_remote(&remote).code(), "UPSTREAM_INVALID", "{reason}");
+        }
     }
 
     #[test]
