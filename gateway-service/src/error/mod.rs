@@ -10,9 +10,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use chassis::error::{
-    Chain, ErrorCode, Kind, Problem, RemoteError, ServiceError, Violation, codes as fleet,
-};
+use chassis::error::{Chain, ErrorCode, Kind, Problem, RemoteError, ServiceError, Violation};
 use http::StatusCode;
 use proto::errors::ErrorPage;
 
@@ -183,6 +181,7 @@ fn title(code: &str) -> &'static str {
 mod tests {
     use std::collections::BTreeSet;
 
+    use chassis::error::codes as fleet;
     use tonic::{Code, Status};
 
     use super::*;
