@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::Endpoint as Transport;
 
+use super::greeting::greet;
 use super::link::Link;
 use crate::discovery::Endpoint;
 use crate::identity::{self, Identity};
@@ -70,6 +71,8 @@ impl Connector {
         Self { service, identity }
     }
 
+    /// Connects, and returns a stream on which both sides have begun HTTP/2: an error means that no call
+    /// was sent.
     async fn connect(self, uri: Uri) -> io::Result<Box<dyn Stream>> {
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let endpoint = Endpoint::new(host, uri.port_u16().unwrap_or_default());
@@ -82,8 +85,8 @@ impl Connector {
         // Small requests must not wait for the acknowledgement of others.
         stream.set_nodelay(true)?;
         match self.identity.as_deref().filter(|own| own.proves_itself()) {
-            None => Ok(Box::new(stream)),
-            Some(own) => Ok(Box::new(self.meet(own, stream).await?)),
+            None => Ok(Box::new(greet(stream).await?)),
+            Some(own) => Ok(Box::new(greet(self.meet(own, stream).await?).await?)),
         }
     }
 

@@ -17,6 +17,7 @@ mod callers;
 mod channel;
 mod connect;
 mod failure;
+mod greeting;
 mod handshakes;
 mod health;
 mod layer;

@@ -424,6 +424,7 @@ async fn ending(
 ) -> (Endpoint, JoinSet<()>) {
     const PREFACE_BYTES: usize = 24;
     const SETTINGS: [u8; HEAD_BYTES] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const ACKNOWLEDGED: [u8; HEAD_BYTES] = [0, 0, 0, 4, 1, 0, 0, 0, 0];
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut serving = JoinSet::new();
@@ -436,6 +437,9 @@ async fn ending(
             while connection.read_exact(&mut head).await.is_ok() {
                 let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
                 connection.read_exact(&mut payload).await.unwrap();
+                if head[3] == 4 && head[4] == 0 {
+                    connection.write_all(&ACKNOWLEDGED).await.unwrap();
+                }
                 let is_end_of_call = head[3] == 0 && head[4] & 1 == 1;
                 if is_end_of_call {
                     said.fetch_add(1, Ordering::SeqCst);
@@ -458,6 +462,33 @@ async fn a_call_that_was_read_but_not_begun_with_goes_elsewhere() {
         assert_eq!(say(&channel, text("")).await.unwrap(), "staying");
     }
     assert!(said.load(Ordering::SeqCst) > 0, "no call came there");
+}
+
+/// Reads what comes at once, and hangs up without a word, as a server does that ends just then.
+async fn hanging_up(met: Arc<AtomicUsize>) -> (Endpoint, JoinSet<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let said = connection.read(&mut [0; 1_024]).await.unwrap();
+            met.fetch_add(usize::from(said > 0), Ordering::SeqCst);
+        }
+    });
+    (Endpoint::new("127.0.0.1", port), serving)
+}
+
+#[tokio::test]
+async fn no_call_is_lost_on_a_connection_that_the_instance_did_not_begin() {
+    let met = Arc::<AtomicUsize>::default();
+    let (hanging_up, _serving) = hanging_up(Arc::clone(&met)).await;
+    let staying = Server::start(named("staying"), ServerConfig::default()).await;
+    let channel = channel(&[hanging_up, staying.endpoint()], &UpstreamConfig::default());
+    for _ in 0..16 {
+        assert_eq!(say(&channel, text("")).await.unwrap(), "staying");
+    }
+    assert!(met.load(Ordering::SeqCst) > 0, "nobody came there");
 }
 
 #[tokio::test]
