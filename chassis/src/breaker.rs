@@ -72,7 +72,7 @@ impl Breaker {
         let is_first = self.retry_at.load(Ordering::Relaxed) != CLOSED
             && self.retry_at.swap(CLOSED, Ordering::Relaxed) != CLOSED;
         if is_first {
-            self.is_open.set(0.0);
+            self.show();
         }
         is_first
     }
@@ -86,10 +86,24 @@ impl Breaker {
         }
         let is_first = self.retry_at.swap(self.next(), Ordering::Relaxed) == CLOSED;
         if is_first {
-            self.is_open.set(1.0);
+            self.show();
             self.trips.increment(1);
         }
         is_first
+    }
+
+    /// Shows whether it is open. Who opens it and who closes it may be here at the same time; the last
+    /// one to show it has looked again.
+    fn show(&self) {
+        let is_open = || self.retry_at.load(Ordering::SeqCst) != CLOSED;
+        let mut shown = is_open();
+        loop {
+            self.is_open.set(if shown { 1.0 } else { 0.0 });
+            if is_open() == shown {
+                return;
+            }
+            shown = !shown;
+        }
     }
 
     fn next(&self) -> u64 {
