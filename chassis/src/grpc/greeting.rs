@@ -55,13 +55,13 @@ where
         let mut head = [0; HEAD_BYTES];
         stream.read_exact(&mut head).await?;
         let [high, middle, low, kind, flags, ..] = head;
-        if kind == SETTINGS && flags & ACK != 0 {
+        let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        if kind == SETTINGS && flags & ACK != 0 && length == 0 {
             break;
         }
         if kind == GOAWAY {
             return Err(io::Error::other("the instance ends its connections"));
         }
-        let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         let begin = heard.len();
         if begin + HEAD_BYTES + length > HEARD_BYTES_MAX {
             return Err(io::Error::other("the instance does not speak HTTP/2"));
