@@ -23,7 +23,8 @@ async fn the_quota_of_an_address_holds_a_flood_from_it_and_none_from_many() -> R
     assert_eq!(measured.turns.len(), Source::ALL.len());
     for turn in &measured.turns {
         let answers = turn.logins.answers();
-        let is_refusal = |answer: &String| ["401", "429", "503"].contains(&answer.as_str());
+        // 504 where the machine has so much to do that a hash is not done within its deadline.
+        let is_refusal = |answer: &String| ["401", "429", "503", "504"].contains(&answer.as_str());
         ensure!(answers.keys().all(is_refusal), "{answers:?}");
         assert_eq!(turn.logins.ended(), 80, "{answers:?}");
         let count = |status: &str| answers.get(status).copied().unwrap_or_default();

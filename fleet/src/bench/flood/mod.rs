@@ -142,7 +142,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_login_without_an_answer_is_counted_as_such() {
-        let base = format!("http://127.0.0.1:{}", crate::port::free().unwrap());
+        // Bound, so that nobody else listens there, and nobody does.
+        let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+        nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let base = format!("http://{}", nobody.local_addr().unwrap());
         let report = flood(&base, Source::OneAddress, OPTIONS).await.unwrap();
         assert_eq!(report.answers().get("no answer"), Some(&20), "{}", report.render());
     }
