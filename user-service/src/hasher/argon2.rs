@@ -10,6 +10,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
 
 use super::queue::{HashingLimits, Queue};
+use super::threads::Threads;
 use super::{PasswordHasher, Verdict};
 use crate::model::{PasswordHash, TypedPassword, UserError};
 
@@ -63,6 +64,7 @@ pub struct Argon2Hasher {
     argon2: Argon2<'static>,
     cost: Cost,
     queue: Queue,
+    threads: Threads,
     /// The hash of a password that nobody has, checked when there is no account.
     dummy: PasswordHash,
 }
@@ -72,7 +74,8 @@ impl Argon2Hasher {
     pub fn new(cost: Cost, limits: HashingLimits) -> Result<Self, UserError> {
         let argon2 = argon2(cost)?;
         let dummy = hash(&argon2, chassis::id::new_id().as_bytes())?;
-        Ok(Self { argon2, cost, queue: Queue::new(limits), dummy })
+        let threads = Threads::new(limits.running_max).map_err(UserError::internal)?;
+        Ok(Self { argon2, cost, queue: Queue::new(limits), threads, dummy })
     }
 
     async fn run<T: Send + 'static>(
@@ -82,11 +85,11 @@ impl Argon2Hasher {
         let places = self.queue.enter().await?;
         let argon2 = self.argon2.clone();
         let span = tracing::Span::current();
-        let done = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let _places = places;
             span.in_scope(|| work(&argon2))
-        });
-        done.await.map_err(UserError::internal)?
+        };
+        self.threads.run(work).await
     }
 }
 

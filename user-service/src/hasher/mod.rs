@@ -7,6 +7,7 @@ mod argon2;
 #[cfg(any(test, feature = "testing"))]
 mod plain;
 mod queue;
+mod threads;
 
 use async_trait::async_trait;
 

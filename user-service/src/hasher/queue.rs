@@ -1,8 +1,7 @@
 //! Who hashes now, and who waits for it.
 //!
-//! One hash takes tens of milliseconds of a core, so hashes run on blocking threads, at most
-//! `cores - 1` at once: the runtime's own pool would allow 512, each with its 19 MiB. Behind them a
-//! bounded number waits, none of them longer than a limit; `eh_password_hashes` shows both.
+//! One hash takes tens of milliseconds of a core and 19 MiB, so at most `cores - 1` run at once. Behind
+//! them a bounded number waits, none of them longer than a limit; `eh_password_hashes` shows both.
 
 use std::num::NonZero;
 use std::sync::Arc;
