@@ -1,6 +1,7 @@
 #!/bin/bash
 # Every check that a change has to pass, on a machine with nothing but Rust, a C compiler and the
-# package registries: what else is needed is installed by `cargo ehub test` or in a temporary folder.
+# package registries: what else is needed is installed by `cargo ehub test`, by scripts/install-*.sh or in
+# a temporary folder.
 #
 # usage: scripts/ci.sh [STAGE...]      all stages by default
 set -euo pipefail
@@ -33,8 +34,8 @@ stage_lint() { cargo clippy --workspace --all-targets --all-features -- -D warni
 stage_docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features; }
 
 stage_protocol() {
-    if ! command -v npx >/dev/null; then
-        echo "npx is missing: buf, which checks proto/, comes from the npm registry. Install npm," >&2
+    if ! scripts/install-npm.sh; then
+        echo "npm is missing: buf, which checks proto/, comes from its registry. Install npm," >&2
         echo "or leave this stage out: scripts/ci.sh ${all_stages[*]/protocol/}" >&2
         return 1
     fi
