@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fleet::bench::flood::{Options, Source, measure};
+use fleet::bench::flood::{Bounds, Options, Source, measure};
 use fleet::ui::Progress;
 use fleet::{Fleet, FleetOptions};
 
@@ -21,6 +21,11 @@ async fn the_quota_of_an_address_holds_a_flood_from_it_and_none_from_many() -> R
     let measured = Box::pin(measure(&base, options, &Progress::silent())).await?;
     ensure!(measured.before.iter().all(|served| served.times.count() > 0), "{measured:?}");
     assert_eq!(measured.turns.len(), Source::ALL.len());
+    // So few answers are told as such, alone and beside each flood, and nobody judges by them.
+    let missed = measured.missed(Bounds { p99_times: 0.0, rate: options.rate });
+    let count = |words: &str| missed.iter().filter(|missed| missed.contains(words)).count();
+    assert_eq!(count("too few"), measured.before.len() * (1 + Source::ALL.len()), "{missed:?}");
+    assert_eq!(count("times as long"), 0, "{missed:?}");
     for turn in &measured.turns {
         let answers = turn.logins.answers();
         // 504 where the machine has so much to do that a hash is not done within its deadline.

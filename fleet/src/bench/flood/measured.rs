@@ -11,6 +11,9 @@ use crate::load::{Report, counts};
 const REFUSALS: [&str; 3] = ["401", "429", "503"];
 /// Share of the logins that has to be sent in time, or it is another flood than was asked for.
 const SENT: f64 = 0.95;
+/// Good answers that a 99th percentile takes: of fewer, less than ten lie above it, and each of these
+/// moves it.
+const ANSWERS_MIN: usize = 1_000;
 
 /// What is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +47,8 @@ pub struct Measured {
 impl Measured {
     /// What is not as it has to be, in words.
     pub fn missed(&self, bounds: Bounds) -> Vec<String> {
-        let before = refusals(&self.before).map(|refused| format!("without a flood: {refused}"));
+        let before = refusals(&self.before).chain(scarcities(&self.before));
+        let before = before.map(|missed| format!("without a flood: {missed}"));
         let turns = self.turns.iter().flat_map(|turn| {
             let missed = turn.missed(&self.before, bounds).into_iter();
             missed.map(move |missed| format!("a flood from {}: {missed}", turn.source))
@@ -78,15 +82,16 @@ impl Measured {
 impl Turn {
     fn missed(&self, before: &[Served], bounds: Bounds) -> Vec<String> {
         let Bounds { p99_times, rate } = bounds;
-        let slow =
-            self.beside.iter().zip(before).zip(ROUTES).filter_map(|((beside, before), route)| {
-                let times = beside.times.p99_times(&before.times);
-                let is_quick = times <= p99_times;
-                (!is_quick).then(|| {
-                    format!("the p99 of {route} is {times:.2} times as long, not {p99_times}")
-                })
-            });
-        let mut missed: Vec<String> = refusals(&self.beside).chain(slow).collect();
+        let pairs = self.beside.iter().zip(before).zip(ROUTES);
+        let judged = pairs.filter(|((beside, before), _)| is_enough(beside) && is_enough(before));
+        let slow = judged.filter_map(|((beside, before), route)| {
+            let times = beside.times.p99_times(&before.times);
+            let is_quick = times <= p99_times;
+            (!is_quick)
+                .then(|| format!("the p99 of {route} is {times:.2} times as long, not {p99_times}"))
+        });
+        let few = scarcities(&self.beside);
+        let mut missed: Vec<String> = refusals(&self.beside).chain(few).chain(slow).collect();
         let odd = self.odd();
         if !odd.is_empty() {
             missed.push(format!("logins got: {}", counts(&odd)));
@@ -122,6 +127,22 @@ fn refusals(served: &[Served]) -> impl Iterator<Item = String> {
     refused.map(|(served, route)| format!("others got at {route}: {}", counts(&served.refused)))
 }
 
+/// Those of the others who got too few good answers to be judged by.
+fn scarcities(served: &[Served]) -> impl Iterator<Item = String> {
+    let scarce = served.iter().zip(ROUTES).filter(|(served, _)| !is_enough(served));
+    scarce.map(|(served, route)| {
+        let answers = served.times.count();
+        format!(
+            "only {answers} answers of {route}: too few for a 99th percentile, ask for longer \
+             (--for)"
+        )
+    })
+}
+
+fn is_enough(served: &Served) -> bool {
+    served.times.count() >= ANSWERS_MIN
+}
+
 fn row(name: &str, route: &str, served: &Served, before: Option<&Served>) -> Vec<String> {
     let times = [50, 99, 100].map(|percent| milliseconds(served.times.percentile(percent)));
     let compared = before.map(|before| format!("{:.2}", served.times.p99_times(&before.times)));
@@ -135,6 +156,7 @@ fn row(name: &str, route: &str, served: &Served, before: Option<&Served>) -> Vec
 
 #[cfg(test)]
 mod tests {
+    use std::iter::repeat_n;
     use std::time::Duration;
 
     use super::*;
@@ -142,9 +164,13 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { p99_times: 2.0, rate: 200 };
 
-    fn served(milliseconds: u64) -> Served {
-        let times = [Duration::from_millis(milliseconds)].into_iter().collect();
+    fn served_times(milliseconds: u64, answers: usize) -> Served {
+        let times = repeat_n(Duration::from_millis(milliseconds), answers).collect();
         Served { times, ..Served::default() }
+    }
+
+    fn served(milliseconds: u64) -> Served {
+        served_times(milliseconds, ANSWERS_MIN)
     }
 
     fn logins(answers: &[Result<u16, &'static str>]) -> Report {
@@ -174,6 +200,20 @@ mod tests {
         measured.turns[1].beside[1] = served(11);
         let expected =
             "a flood from new addresses: the p99 of /api/v1/orders is 2.20 times as long, not 2";
+        assert_eq!(measured.missed(BOUNDS), [expected]);
+    }
+
+    #[test]
+    fn few_answers_are_told_and_not_judged() {
+        let mut measured = measured();
+        measured.turns[0].beside[1] = served_times(11, ANSWERS_MIN - 1);
+        let expected = "a flood from one address: only 999 answers of /api/v1/orders: too few for a \
+            99th percentile, ask for longer (--for)";
+        assert_eq!(measured.missed(BOUNDS), [expected]);
+        measured.turns[0].beside[1] = served(11);
+        measured.before[1] = served_times(5, 1);
+        let expected = "without a flood: only 1 answers of /api/v1/orders: too few for a 99th \
+            percentile, ask for longer (--for)";
         assert_eq!(measured.missed(BOUNDS), [expected]);
     }
 
@@ -216,7 +256,7 @@ mod tests {
         let measured = measured();
         let others = measured.others();
         assert_eq!(others.len(), 1 + 2 + 4);
-        let alone = ["alone", "/api/v1/products", "1", "0", "2.00 ms", "2.00 ms", "2.00 ms", ""];
+        let alone = ["alone", "/api/v1/products", "1000", "0", "2.00 ms", "2.00 ms", "2.00 ms", ""];
         assert_eq!(others[1], alone);
         assert_eq!(others[6][0], "beside new addresses");
         assert_eq!(others[6][7], "2.00");

@@ -12,7 +12,7 @@ use crate::load;
 use crate::time;
 use crate::ui::{self, Progress};
 
-/// Within less, a percentile says nothing.
+/// Within less, nothing is seen of a flood. A 99th percentile takes longer, and a verdict says so.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Three times as long and a little more, the tokens of the others are good.
 const LONGEST: Duration = Duration::from_mins(4);
@@ -25,11 +25,12 @@ const RATE_MAX: i64 = 1_000;
     after_help = "Two customers, who look at products and at their orders, are measured alone, then beside \
     logins from one address, then beside logins from new addresses, for which no quota of an address \
     holds. Each login is for another account, with a wrong password, and may be answered by 401, 429 or \
-    503. Another answer, a customer who is refused, or one who waits for longer, ends with code 1.\n\n\
+    503. Another answer, a customer who is refused, or one who waits for longer, ends with code 1, and so \
+    do fewer than 1,000 good answers to a customer: they are too few for a 99th percentile.\n\n\
     A gateway that is named has to be on this machine, and keeps what limits it has.\n\n\
     Examples:\n  \
     cargo ehub bench login-flood\n  \
-    cargo ehub bench login-flood --rate 500 --for 1m\n  \
+    cargo ehub bench login-flood --rate 500 --for 2m\n  \
     cargo ehub bench login-flood --url http://127.0.0.1:8080 --p99-times 3"
 )]
 pub(super) struct Args {
@@ -38,7 +39,7 @@ pub(super) struct Args {
         value_parser = clap::value_parser!(u32).range(1..=RATE_MAX))]
     rate: u32,
     /// How long each flood lasts, from 1 s to 4 min, and for how long others are measured alone
-    #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = parse_length)]
+    #[arg(long = "for", value_name = "DURATION", default_value = "90s", value_parser = parse_length)]
     length: Duration,
     /// How many times as long the 99th percentile of others may be beside a flood; longer ends with
     /// code 1
@@ -92,7 +93,7 @@ mod tests {
         let command = Args::augment_args(clap::Command::new("login-flood"));
         let matches = command.try_get_matches_from(["login-flood"]).unwrap();
         let args = Args::from_arg_matches(&matches).unwrap();
-        assert_eq!((args.options().rate, args.options().length), (200, Duration::from_secs(30)));
+        assert_eq!((args.options().rate, args.options().length), (200, Duration::from_secs(90)));
         assert_eq!(args.bounds().rate, 200);
         assert!((args.bounds().p99_times - 2.0).abs() < 1e-9);
     }
