@@ -158,3 +158,73 @@ fn an_upgrade_is_tried_with_the_whole_history() {
     assert!(scripts(job).any(|script| script == "scripts/check-upgrade.sh"));
     assert_eq!(steps(job)[0]["with"]["fetch-depth"], 0);
 }
+
+#[test]
+fn what_changes_go_through_in_short_is_run_in_full_each_week() {
+    let figures = workflow("figures.yml");
+    assert!(figures["on"]["schedule"][0]["cron"].is_string());
+    assert!(figures["on"].as_object().unwrap().contains_key("workflow_dispatch"));
+    let text = figures["jobs"].to_string();
+    for setting in [
+        "EH_TEST_ROLLING_REQUESTS",
+        "EH_TEST_ROLLING_ROUNDS",
+        "EH_TEST_CONSUL_AWAY_S",
+        "EH_TEST_RACES",
+        "EH_TEST_SLOW_S",
+        "EH_FUZZ_RUNS",
+        "EH_FUZZ_SEED",
+    ] {
+        assert!(text.contains(setting), "{setting}");
+    }
+    let commands = jobs(&figures).values().flat_map(scripts);
+    let commands = commands.collect::<Vec<_>>().join("\n");
+    for command in [
+        "cargo ehub chaos --seed",
+        "cargo ehub chaos kills",
+        "scripts/schemathesis.sh",
+        "cargo ehub bench logins",
+        "cargo ehub bench slow-clients",
+        "cargo ehub bench login-flood",
+        "cargo ehub bench overload",
+        "cargo ehub bench neighbours",
+    ] {
+        assert!(commands.contains(command), "{command}");
+    }
+}
+
+#[test]
+fn what_was_measured_is_kept_whatever_it_tells() {
+    for (name, job) in jobs(&workflow("figures.yml")) {
+        let last = steps(job).last().unwrap();
+        assert_eq!(last["uses"], "actions/upload-artifact@v4", "{name}");
+        assert_eq!(last["if"], "${{ !cancelled() }}", "{name}");
+        // Two of the same name would be refused.
+        assert_eq!(last["with"]["name"], *name);
+    }
+}
+
+/// The words behind `cargo ehub` in a line of a script, if the tool is called there.
+fn call(line: &str) -> Option<Vec<String>> {
+    let words = fleet::command::words(line);
+    let mut words = words.into_iter().skip_while(|word| word.contains('='));
+    let is_call = words.next()? == "cargo" && words.next()? == "ehub";
+    // What a loop or the runner puts in is a number here.
+    let filled = |word: String| if word.starts_with('$') { "7".to_owned() } else { word };
+    let is_own = |word: &String| !["|", "||", "&&", "2>&1"].contains(&word.as_str());
+    is_call.then(|| words.take_while(is_own).map(filled).collect())
+}
+
+#[test]
+fn every_command_of_a_script_is_one_that_the_tool_takes() {
+    let mut count = 0;
+    for (file, workflow) in workflows() {
+        let commands = jobs(&workflow).values().flat_map(scripts);
+        let text = commands.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
+        for words in text.lines().filter_map(|line| call(line.trim())) {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            assert_eq!(fleet::command::check(&words), Ok(()), "{file}: {words:?}");
+            count += 1;
+        }
+    }
+    assert!(count > 10, "only {count} commands");
+}
