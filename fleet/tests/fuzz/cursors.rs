@@ -1,7 +1,8 @@
-//! Page tokens.
+//! Page tokens, and the places of walks through payments.
 
 use chassis::config::Secret;
 use chassis::page::PageCodec;
+use payment_service::service::Cursor;
 use uuid::Uuid;
 
 use crate::engine::{Target, fuzz};
@@ -26,4 +27,39 @@ fn a140_page_tokens() {
             Err(error) => error.to_string(),
         }
     });
+}
+
+/// A place that is read is written as it is read again, in the shortest form, of visible characters.
+#[test]
+fn a140_places_of_walks() {
+    let words = [
+        "charge:",
+        "absent:",
+        "payment:",
+        ":",
+        "0:",
+        "64:",
+        "+",
+        "ch_1",
+        "\u{e9}",
+        "0193a1b2-0000-7000-8000-000000000004",
+    ];
+    fuzz(&Target { name: "walks", words: &words, seeds: vec![] }, |input| {
+        let text = String::from_utf8_lossy(input);
+        let Ok(cursor) = Cursor::parse("after", &text) else {
+            // The refusals are all alike: they differ by what the text claims to be.
+            return format!("refused as {:?}", known_part(&text));
+        };
+        let written = cursor.to_string();
+        assert_eq!(Cursor::parse("after", &written).as_ref(), Ok(&cursor));
+        assert!(written.len() <= text.len().min(138), "{written}");
+        assert!(written.bytes().all(|byte| byte.is_ascii_graphic()), "{written:?}");
+        known_part(&written).to_owned()
+    });
+}
+
+/// Which kind of place a text says it is.
+fn known_part(text: &str) -> &str {
+    let kind = text.split_once(':').map_or("", |(kind, _)| kind);
+    if ["charge", "absent", "payment"].contains(&kind) { kind } else { "" }
 }
