@@ -71,6 +71,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
         #[test]
         fn what_is_written_is_read_back_and_never_longer(micros in 0_u64..1_000_000_000_000) {
             let timeout = Duration::from_micros(micros);
@@ -79,6 +81,26 @@ mod tests {
             let read = read(&headers).unwrap();
             prop_assert!(read <= timeout);
             prop_assert!(timeout < read + Duration::from_secs(1));
+        }
+
+        #[test]
+        fn one_to_eight_digits_and_a_unit_are_a_timeout_and_nothing_else_is(
+            text in "([+-]|0x)?[0-9]{0,10}[.e ]?[0-9]?[HMSmunhs\u{e9}]{0,2}",
+        ) {
+            let mut headers = HeaderMap::new();
+            headers.insert(GRPC_TIMEOUT, HeaderValue::try_from(&text).unwrap());
+            let digits = text.trim_end_matches(['H', 'M', 'S', 'm', 'u', 'n']);
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            let is_timeout =
+                is_number && (1..=8).contains(&digits.len()) && text.len() == digits.len() + 1;
+            let read = super::read(&headers);
+            prop_assert_eq!(read.is_some(), is_timeout, "{:?}", text);
+            if let Some(timeout) = read {
+                prop_assert!(timeout <= Duration::from_hours(99_999_999));
+                // It is passed on, never longer.
+                headers.insert(GRPC_TIMEOUT, write(timeout));
+                prop_assert!(super::read(&headers).is_some_and(|passed_on| passed_on <= timeout));
+            }
         }
     }
 }

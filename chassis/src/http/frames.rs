@@ -187,6 +187,8 @@ impl FrameMeter {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -265,5 +267,56 @@ mod tests {
             meter.say(&[*byte]);
         }
         assert_eq!(meter.oldest_answer(), None);
+    }
+
+    /// The heads of the frames that are whole, by the numbers of the protocol alone.
+    fn whole_frames(mut bytes: &[u8]) -> Vec<[usize; 4]> {
+        let mut frames = Vec::new();
+        while let Some((head, rest)) = bytes.split_at_checked(9) {
+            let number =
+                |bytes: &[u8]| bytes.iter().fold(0_usize, |n, byte| (n << 8) | usize::from(*byte));
+            let length = number(&head[..3]);
+            let Some((_, rest)) = rest.split_at_checked(length) else { break };
+            let stream = number(&head[5..]) % (1 << 31);
+            frames.push([usize::from(head[3]), usize::from(head[4]), stream, length]);
+            bytes = rest;
+        }
+        frames
+    }
+
+    /// Bytes of some frames.
+    fn any_frames() -> impl Strategy<Value = Vec<u8>> {
+        let payload = prop::collection::vec(any::<u8>(), 0..40);
+        let one = (any::<u32>(), any::<u8>(), any::<u8>(), payload);
+        let one =
+            one.prop_map(|(stream, kind, flags, bytes)| frame_of(stream, kind, flags, &bytes));
+        prop::collection::vec(one, 0..6).prop_map(|frames| frames.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn frames_are_what_they_are_however_they_are_cut_and_whatever_follows(
+            frames in any_frames(),
+            rest in prop::collection::vec(any::<u8>(), 0..30),
+            cuts in prop::collection::vec(1_usize..20, 1..10),
+        ) {
+            let sent = [PREFACE, &frames, &rest].concat();
+            let mut reader = FrameReader::new(PREFACE.len());
+            let (mut left, mut read) = (sent.as_slice(), Vec::new());
+            for cut in cuts.iter().cycle() {
+                let (mut piece, later) = left.split_at(left.len().min(*cut));
+                while let Some(FrameHead { kind, stream, flags, length }) = reader.next(&mut piece) {
+                    read.push([usize::from(kind), usize::from(flags), stream as usize, length]);
+                }
+                prop_assert!(piece.is_empty(), "{} bytes are not read", piece.len());
+                left = later;
+                if left.is_empty() {
+                    break;
+                }
+            }
+            prop_assert_eq!(read, whole_frames(&sent[PREFACE.len()..]));
+        }
     }
 }
