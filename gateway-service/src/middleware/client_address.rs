@@ -94,12 +94,35 @@ pub(crate) fn is_trusted(proxies: &[Network], address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn address_of(peer: &str, forwarded: &[&'static str], trusted: &[&str]) -> String {
+    /// What lines of `X-Forwarded-For` are made of, and what is no part of one.
+    const PARTS: &[&str] = &[
+        "6.6.6.6",
+        "10.1.1.1",
+        "2001:db8::1",
+        "::ffff:10.0.0.1",
+        "[::1]",
+        "010.1.1.1",
+        "10.1",
+        ",",
+        ", ",
+        ",,",
+        " ",
+        "\t",
+        ":80",
+        "unknown",
+        "-",
+        "99999999999",
+    ];
+
+    fn address_of(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in forwarded {
-            headers.append("x-forwarded-for", http::HeaderValue::from_static(line));
+            headers.append("x-forwarded-for", HeaderValue::from_str(line).unwrap());
         }
         let mut extensions = Extensions::new();
         let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
@@ -136,5 +159,40 @@ mod tests {
         }
         let everything: Network = "0.0.0.0/0".parse().unwrap();
         assert!(everything.contains("203.0.113.7".parse().unwrap()));
+    }
+
+    /// A line of the header, as a client invents it.
+    fn invented() -> impl Strategy<Value = String> {
+        let parts = prop::collection::vec(prop::sample::select(PARTS), 0..6);
+        parts.prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn nothing_that_a_client_writes_changes_what_proxies_write_of_it(
+            first in invented(),
+            second in invented(),
+        ) {
+            let trusted = ["10.0.0.0/8"];
+            let in_front = format!("{second},198.51.100.1, 10.1.1.1");
+            for lines in [
+                [first.as_str(), in_front.as_str(), "10.1.1.2"],
+                [first.as_str(), second.as_str(), "198.51.100.1"],
+            ] {
+                prop_assert_eq!(address_of("10.0.0.1", &lines, &trusted), "198.51.100.1");
+                prop_assert_eq!(address_of("192.0.2.9", &lines, &trusted), "192.0.2.9");
+            }
+        }
+
+        #[test]
+        fn an_address_is_one_that_was_named(line in invented()) {
+            let address = address_of("10.0.0.1", &[line.as_str()], &["10.0.0.0/8"]);
+            let address: IpAddr = address.parse().unwrap();
+            let mut hops = line.split(',').filter_map(|hop| hop.trim().parse::<IpAddr>().ok());
+            let is_named = hops.any(|hop| hop.to_canonical() == address);
+            prop_assert!(is_named || address.to_string() == "10.0.0.1", "{} of {:?}", address, line);
+        }
     }
 }

@@ -98,8 +98,32 @@ fn has_user(host: &Authority) -> bool {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
+
+    /// What hosts are made of, and what is no part of one.
+    const PARTS: &[&str] = &[
+        "shop.example",
+        "SHOP.example",
+        "evil.example",
+        ":80",
+        ":",
+        "@",
+        "/",
+        "?",
+        "#",
+        "\\",
+        " ",
+        "\t",
+        ".",
+        ",",
+        "[",
+        "]",
+        "%",
+        "::1",
+        "\u{e9}",
+    ];
 
     fn named(version: Version, uri: &str, hosts: &[&'static str]) -> Result<String, &'static str> {
         let mut headers = HeaderMap::new();
@@ -154,6 +178,31 @@ mod tests {
         }
         for name in ["", "*", "*.example", "a/b", "user@a"] {
             assert!(Hosts::parse(&[name.to_owned()]).is_err(), "{name}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_host_of_ours_is_no_other_to_another_reader(
+            parts in prop::collection::vec(prop::sample::select(PARTS), 0..5),
+            has_uri in any::<bool>(),
+        ) {
+            let text = parts.concat();
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::try_from(&text).unwrap());
+            let uri = Uri::from_static(if has_uri { "http://shop.example/" } else { "/" });
+            let Ok(named) = host(Version::HTTP_11, &uri, &headers) else { return Ok(()) };
+            let named = named.unwrap();
+            prop_assert_eq!(named.as_str(), text.as_str());
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{:?}", text);
+            prop_assert!(!text.contains(['@', '/', '?', '#', '\\']), "{:?}", text);
+            let ours = Hosts::parse(&["shop.example".to_owned()]).unwrap();
+            let name = text.split(':').next().unwrap_or_default();
+            let is_ours = name.eq_ignore_ascii_case("shop.example");
+            prop_assert_eq!(ours.serves(&named), is_ours, "{:?}", text);
+            prop_assert!(!has_uri || text.eq_ignore_ascii_case("shop.example"), "{:?}", text);
         }
     }
 }
