@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod corpus;
+pub mod damage;
 pub mod forger;
 pub mod grpc;
 pub mod mysql;
