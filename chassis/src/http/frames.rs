@@ -307,8 +307,9 @@ mod tests {
             let (mut left, mut read) = (sent.as_slice(), Vec::new());
             for cut in cuts.iter().cycle() {
                 let (mut piece, later) = left.split_at(left.len().min(*cut));
-                while let Some(FrameHead { kind, stream, flags, length }) = reader.next(&mut piece) {
-                    read.push([usize::from(kind), usize::from(flags), stream as usize, length]);
+                while let Some(head) = reader.next(&mut piece) {
+                    let (kind, flags) = (usize::from(head.kind), usize::from(head.flags));
+                    read.push([kind, flags, head.stream as usize, head.length]);
                 }
                 prop_assert!(piece.is_empty(), "{} bytes are not read", piece.len());
                 left = later;
