@@ -118,9 +118,31 @@ pub(super) fn read_bytes(payload: &[u8], trust: &Trust) -> Result<Option<Happeni
 #[cfg(test)]
 mod tests {
     use chassis::error::Invalid;
+    use chassis::testing::damage::damaged;
+    use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
+
+    /// What is put into events.
+    const WORDS: &[&str] = &[
+        "",
+        "\"",
+        "{",
+        "}",
+        ",",
+        ":",
+        "=",
+        "AAAA",
+        "0",
+        "null",
+        "\u{e9}",
+        "\\u0000",
+        "zh-CN",
+        "order.paid",
+        "\"sealed\":\"\",",
+        "\"locale\":null,",
+    ];
 
     /// Reads the example of an event's published schema, as its producer sends it.
     fn example(event: &str) -> Envelope {
@@ -225,5 +247,38 @@ mod tests {
         envelope["data"]["user_id"] = Value::from(17);
         let envelope = Envelope::from_json(envelope.to_string().as_bytes()).unwrap();
         assert!(read(&envelope).is_err());
+    }
+
+    /// The events of every release.
+    fn released() -> Vec<Vec<u8>> {
+        chassis::testing::corpus::events().into_iter().map(|event| event.bytes).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn what_is_read_of_a_damaged_event_is_what_it_says(
+            event in prop::sample::select(released()),
+            changes in prop::collection::vec(
+                (any::<usize>(), 0_usize..8, prop::sample::select(WORDS)),
+                0..4,
+            ),
+        ) {
+            let envelope = Envelope::from_json(&damaged(&event, &changes));
+            let Ok(envelope) = envelope else { return Ok(()) };
+            let Ok(Some(happening)) = read(&envelope) else { return Ok(()) };
+            let Ok(data) = envelope.decode::<Value>() else { return Ok(()) };
+            let user = data["user_id"].as_str().and_then(|text| text.parse::<Uuid>().ok());
+            prop_assert_eq!(user.map(UserId::from_uuid), Some(happening.user_id));
+            prop_assert_eq!(data["version"].as_u64(), Some(happening.version));
+            prop_assert_eq!(&happening.event_id, &envelope.id);
+            prop_assert_eq!(happening.topic, Topic::find(envelope.event()));
+            prop_assert!(happening.facts.locale.is_none() || data["locale"].is_string());
+            if let Some(order) = happening.mail {
+                prop_assert!((1..=SEALED_MAX_BYTES).contains(&order.sealed.len()));
+                prop_assert_eq!(happening.facts, Facts::default(), "a message tells of nobody");
+            }
+        }
     }
 }

@@ -80,7 +80,29 @@ fn outcome(error: OrderError) -> HandleError {
 
 #[cfg(test)]
 mod tests {
+    use chassis::testing::damage::damaged;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
+
+    /// What is put into events.
+    const WORDS: &[&str] = &[
+        "",
+        "\"",
+        "{",
+        "}",
+        ",",
+        ":",
+        "0",
+        "null",
+        "\u{e9}",
+        "\\u0000",
+        "card declined! ",
+        "payment.refunded",
+        "\"failure_reason\":null,",
+        "\"order_id\":\"0193a1b2-0000-7000-8000-000000000009\",",
+    ];
 
     fn example(event: &str) -> Envelope {
         let schema: serde_json::Value =
@@ -131,5 +153,49 @@ mod tests {
         assert!(matches!(outcome(defect), HandleError::Retry(_)));
         assert!(matches!(outcome(OrderError::PaymentInProgress), HandleError::Retry(_)));
         assert!(matches!(outcome(OrderError::AmountOutOfRange), HandleError::Poison(_)));
+    }
+
+    /// The events of payments, of every release.
+    fn payments() -> Vec<Vec<u8>> {
+        let released = chassis::testing::corpus::events().into_iter();
+        released.filter(|event| event.file.contains("/payment.")).map(|event| event.bytes).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn what_is_read_of_a_damaged_event_is_what_it_says(
+            event in prop::sample::select(payments()),
+            changes in prop::collection::vec(
+                (any::<usize>(), 0_usize..8, prop::sample::select(WORDS)),
+                0..4,
+            ),
+        ) {
+            let envelope = Envelope::from_json(&damaged(&event, &changes));
+            let Ok(envelope) = envelope else { return Ok(()) };
+            let read = match notice(&envelope) {
+                Ok(Some(read)) => read,
+                Ok(None) => {
+                    let known = ["payment.succeeded", "payment.failed", "payment.refunded"];
+                    prop_assert!(!known.contains(&envelope.event()));
+                    return Ok(());
+                }
+                Err(error) => {
+                    prop_assert!(matches!(error, HandleError::Poison(_)), "{:?}", error);
+                    return Ok(());
+                }
+            };
+            prop_assert_eq!(&read.event_id, &envelope.id);
+            let Ok(data) = envelope.decode::<Value>() else { return Ok(()) };
+            prop_assert_eq!(data["order_id"].as_str().map(OrderId::parse), Some(Ok(read.order_id)));
+            let payment = data["payment_id"].as_str().map(PaymentId::parse);
+            prop_assert_eq!(payment, Some(Ok(read.payment_id)));
+            if let News::Settled(Outcome::Declined { reason }) = read.news {
+                prop_assert!(reason.chars().count() <= 255);
+                let told = data["failure_reason"].as_str().unwrap_or_default();
+                prop_assert!(told.starts_with(&reason), "{:?} of {:?}", reason, told);
+            }
+        }
     }
 }
