@@ -4,6 +4,8 @@
 mod admin;
 mod auth;
 mod conditions;
+#[cfg(test)]
+mod damage;
 mod dead_mails;
 mod docs;
 mod extract;

@@ -147,3 +147,33 @@ pub(crate) async fn put(
     let status = if reply.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, axum::Json(required(reply.product, "stored product")?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::damage;
+    use super::*;
+
+    const BODY: &str =
+        r#"{"name":"Cast iron kettle","unit_price":{"amount":19900,"currency":"CNY"},"stock":100}"#;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_damaged_product_says_what_is_read_of_it_and_nothing_else(
+            changes in damage::changes(),
+        ) {
+            let read = damage::read::<ProductBody>(BODY, &changes);
+            let Some((ProductBody { name, unit_price, stock }, document)) = read else {
+                return Ok(());
+            };
+            let Object(PriceBody { amount, currency }) = unit_price;
+            let price = json!({"amount": amount, "currency": currency});
+            let read = json!({"name": name, "unit_price": price, "stock": stock});
+            prop_assert_eq!(read, document);
+        }
+    }
+}

@@ -253,3 +253,30 @@ pub(crate) async fn complete(
         .await?;
     required(reply.order, "completed order").map(axum::Json)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::damage;
+    use super::*;
+
+    const BODY: &str = r#"{"items":[{"sku":"TEA-001","quantity":20}],"payment_method":"pm_ok"}"#;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_damaged_order_says_what_is_read_of_it_and_nothing_else(changes in damage::changes()) {
+            let read = damage::read::<OrderBody>(BODY, &changes);
+            let Some((order, document)) = read else { return Ok(()) };
+            let line = |Object(line): &Object<LineBody>| {
+                json!({"sku": line.sku, "quantity": line.quantity})
+            };
+            let items: Vec<_> = order.items.iter().map(line).collect();
+            let method = order.payment_method;
+            prop_assert_eq!(json!({"items": items, "payment_method": method}), document);
+        }
+    }
+}
