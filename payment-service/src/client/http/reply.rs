@@ -101,3 +101,99 @@ fn odd(about: impl Display, field: &'static str) -> ProviderError {
     );
     ProviderError::unknown(format!("the answer's {field} is not the one that was asked about"))
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis::testing::damage::{Change, damaged};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::client::contract::{refund_of, request};
+
+    /// What is put into answers.
+    const WORDS: &[&str] = &[
+        "",
+        "\"",
+        "{",
+        "}",
+        ",",
+        ":",
+        "0",
+        "-",
+        ".5",
+        " ",
+        "null",
+        "[]",
+        "USD",
+        "declined",
+        "\"amount\":1,",
+        "\"next\":\"\",",
+    ];
+
+    fn charge(request: &ChargeRequest, refund: &RefundRequest) -> Value {
+        json!({
+            "reference": request.reference.to_string(),
+            "provider_reference": "ch_1",
+            "amount": 19_900,
+            "currency": "CNY",
+            "status": "captured",
+            "created_at": "2026-01-02T03:04:05Z",
+            "refunds": [{"refund_id": refund.refund_id.to_string(), "amount": 19_900}],
+        })
+    }
+
+    /// An answer with these changes, and what it says then.
+    fn answer(document: &Value, changes: &[Change<'_>]) -> (Reply, Value) {
+        let body = damaged(document.to_string().as_bytes(), changes);
+        let told = serde_json::from_slice(&body).unwrap_or_default();
+        (Reply { status: StatusCode::OK, body }, told)
+    }
+
+    fn is_reference(text: &str) -> bool {
+        (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
+    fn changes() -> impl Strategy<Value = Vec<Change<'static>>> {
+        let word = prop::sample::select(WORDS);
+        prop::collection::vec((any::<usize>(), 0_usize..8, word), 0..4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_damaged_answer_counts_only_if_it_says_what_was_asked_for(changes in changes()) {
+            let request = request("pm_ok");
+            let refund = refund_of(&request);
+            let (reply, told) = answer(&charge(&request, &refund), &changes);
+            let reference = request.reference.to_string();
+            if let Ok(charge) = reply.charge_of(&request) {
+                prop_assert!(told["reference"] == reference && told["amount"] == 19_900);
+                prop_assert!(told["currency"] == "CNY", "{}", told);
+                prop_assert!(told["provider_reference"] == charge.provider_reference);
+                prop_assert!(is_reference(&charge.provider_reference), "{}", told);
+            }
+            if reply.confirms(&refund).is_ok() {
+                prop_assert!(told["reference"] == reference && told["currency"] == "CNY");
+                let id = refund.refund_id.to_string();
+                let mut made = told["refunds"].as_array().into_iter().flatten();
+                prop_assert!(made.any(|one| one["refund_id"] == id && one["amount"] == 19_900));
+            }
+        }
+
+        #[test]
+        fn of_a_damaged_page_no_row_is_lost_and_no_reference_is_odd(changes in changes()) {
+            let request = request("pm_ok");
+            let row = charge(&request, &refund_of(&request));
+            let (reply, told) = answer(&json!({"charges": [row, row], "next": "ch_1"}), &changes);
+            let Ok(page) = reply.page() else { return Ok(()) };
+            let rows = told["charges"].as_array().map_or(0, Vec::len);
+            prop_assert_eq!(page.charges.len() + page.unreadable.len(), rows, "{}", told);
+            let references = page.charges.iter().map(|charge| &charge.provider_reference);
+            for reference in references.chain(&page.next) {
+                prop_assert!(is_reference(reference), "{:?}", reference);
+            }
+        }
+    }
+}
