@@ -1,26 +1,32 @@
 //! Configurations: the text of a file, and variables of the environment.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use chassis::config::{Profile, Sources};
-use chassis::run::Service as _;
-use order_service::{App, Config};
+use chassis::run::Service;
 
 use crate::engine::{Target, fuzz};
 
 const CANARY: &str = "canary-0123456789abcdef0123456789abcdef";
 
-/// Variables, one a line, and below a line of three dashes a text in place of the defaults.
-fn sources(input: &str) -> Sources {
-    let (variables, defaults) = input.split_once("\n---\n").unwrap_or((input, App::DEFAULTS));
+/// What the corpus and the words call every service.
+const PREFIX: &str = "EH_ORDER";
+
+/// Variables, one a line, and below a line of three dashes a text in place of the defaults. The
+/// canary is in the variable `secret`, behind what has to be in front of it.
+fn sources<S: Service>(input: &str, (secret, front): (&str, &str)) -> Sources {
+    let input = input.replace(PREFIX, S::ENV_PREFIX);
+    let (variables, defaults) =
+        input.split_once("\n---\n").unwrap_or((input.as_str(), S::DEFAULTS));
     let pairs = variables.lines().filter_map(|line| line.split_once('='));
     // A `_FILE` would be opened, and an input may name a device that never ends.
     let pairs = pairs.filter(|(name, _)| !name.ends_with("_FILE"));
     let mut environment: BTreeMap<String, String> =
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    environment.insert(format!("{}__PAGING__SECRET", App::ENV_PREFIX), CANARY.to_owned());
+    environment.insert(format!("{}__{secret}", S::ENV_PREFIX), format!("{front}{CANARY}"));
     Sources {
-        prefix: App::ENV_PREFIX.to_owned(),
+        prefix: S::ENV_PREFIX.to_owned(),
         defaults: defaults.to_owned(),
         profile: if input.len().is_multiple_of(2) {
             Profile::Development
@@ -29,7 +35,7 @@ fn sources(input: &str) -> Sources {
         },
         folder: None,
         environment,
-        former: App::FORMER_KEYS,
+        former: S::FORMER_KEYS,
     }
 }
 
@@ -39,8 +45,7 @@ fn reason(message: &str) -> String {
 }
 
 /// A refusal never repeats a secret, and nor does the `Debug` of what is accepted.
-#[test]
-fn a140_configurations() {
+fn configurations<S: Service<Config: Debug>>(secret: (&str, &str)) {
     let words = [
         "EH_ORDER__",
         "__",
@@ -57,14 +62,17 @@ fn a140_configurations() {
         "PAGING=1",
         "[paging]\nsecret = 1\n",
         "paging = 3\n",
+        "AUDIT=1",
+        "REDIS=1",
         "EVENTS__TRUSTED__PAYMENT_SERVICE=",
         "true",
         "[1, 2]",
         "{ a = 1 }",
     ];
-    fuzz(&Target { name: "configuration", words: &words, seeds: vec![] }, |input| {
+    let seeds = vec![format!("x=y\n---\n{}", S::DEFAULTS).into_bytes()];
+    fuzz(&Target { name: "configuration", words: &words, seeds }, |input| {
         let text = String::from_utf8_lossy(input);
-        match sources(&text).load::<Config>() {
+        match sources::<S>(&text, secret).load::<S::Config>() {
             Ok(config) => {
                 assert!(!format!("{config:?}").contains(CANARY), "shown by Debug");
                 "accepted".to_owned()
@@ -76,4 +84,34 @@ fn a140_configurations() {
             }
         }
     });
+}
+
+#[test]
+fn a140_configurations_of_the_gateway() {
+    configurations::<gateway_service::App>(("REDIS__URL", "redis://hub:"));
+}
+
+#[test]
+fn a140_configurations_of_user_service() {
+    configurations::<user_service::App>(("AUDIT__KEY", ""));
+}
+
+#[test]
+fn a140_configurations_of_auth_service() {
+    configurations::<auth_service::App>(("KEYS__SEALING_KEYS", ""));
+}
+
+#[test]
+fn a140_configurations_of_order_service() {
+    configurations::<order_service::App>(("PAGING__SECRET", ""));
+}
+
+#[test]
+fn a140_configurations_of_payment_service() {
+    configurations::<payment_service::App>(("CALLBACK__KEYS", ""));
+}
+
+#[test]
+fn a140_configurations_of_notify_service() {
+    configurations::<notify_service::App>(("AUDIT__KEY", ""));
 }
