@@ -72,14 +72,19 @@ pub(crate) fn client_address(
     }
     let mut nearest = peer;
     let lines = headers.get_all("x-forwarded-for").iter().rev();
-    for hop in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(',')) {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { return nearest };
+    // Bytes, as a line that is not text is still a line: to skip it would be to believe what is left of it.
+    for hop in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
+        let Some(address) = address_in(hop) else { return nearest };
         nearest = address.to_canonical();
         if !is_trusted(trusted, nearest) {
             return nearest;
         }
     }
     nearest
+}
+
+fn address_in(hop: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(hop).ok()?.trim().parse().ok()
 }
 
 /// The other end of the connection, client or proxy.
@@ -116,13 +121,15 @@ mod tests {
         ":80",
         "unknown",
         "-",
+        "é",
         "99999999999",
     ];
 
     fn address_of(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in forwarded {
-            headers.append("x-forwarded-for", HeaderValue::from_str(line).unwrap());
+            let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            headers.append("x-forwarded-for", line);
         }
         let mut extensions = Extensions::new();
         let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
@@ -150,6 +157,10 @@ mod tests {
     fn garbage_in_the_header_ends_the_search() {
         assert_eq!(address_of("10.0.0.1", &["198.51.100.1, unknown"], &["10.0.0.0/8"]), "10.0.0.1");
         assert_eq!(address_of("10.0.0.1", &[], &["10.0.0.0/8"]), "10.0.0.1");
+        // A proxy may add a line, or write behind the last one of the client.
+        let trusted = ["10.0.0.0/8"];
+        assert_eq!(address_of("10.0.0.1", &["6.6.6.6", "é"], &trusted), "10.0.0.1");
+        assert_eq!(address_of("10.0.0.1", &["6.6.6.6", "é, 192.0.2.9"], &trusted), "192.0.2.9");
     }
 
     #[test]
