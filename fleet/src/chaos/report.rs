@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::arena::Death;
 use super::checks::Violation;
 use super::figures::Figures;
+use super::new_work::NewWork;
 use super::schedule::Schedule;
 
 /// How many violations of one check are shown in full.
@@ -37,6 +38,8 @@ pub struct Report {
     pub settled_ms: Option<u64>,
     /// Longest time that this was allowed to take.
     pub settle_limit_ms: u64,
+    /// What came of the orders that followed; absent when the fleet did not come back.
+    pub new_work: Option<NewWork>,
     /// What the audit looked at, in its own words.
     pub audit: String,
     /// Broken promises.
@@ -80,8 +83,17 @@ impl Report {
         writeln!(text, "- Faults: {} in {} s", self.schedule.episodes.len(), self.seconds())?;
         writeln!(text, "- Deaths: {}", self.deaths.len())?;
         writeln!(text, "- At rest after the last fault: {settled}")?;
+        writeln!(text, "- New work after the faults: {}", self.new_work())?;
         writeln!(text, "- Audit: {}\n", self.audit)?;
         Ok(())
+    }
+
+    fn new_work(&self) -> String {
+        let Some(NewWork { offered, served, longest_ms, limit_ms }) = self.new_work else {
+            return "none was offered".to_owned();
+        };
+        let time = longest_ms.map_or_else(String::new, |ms| format!(", the last after {ms} ms"));
+        format!("{served} of {offered} orders served{time} (limit {limit_ms} ms)")
     }
 
     fn seconds(&self) -> u64 {
@@ -161,6 +173,12 @@ mod tests {
             dropped: 0,
             settled_ms: Some(900),
             settle_limit_ms: 15_000,
+            new_work: Some(NewWork {
+                offered: 10,
+                served: 10,
+                longest_ms: Some(700),
+                limit_ms: 15_000,
+            }),
             audit: "nothing".to_owned(),
             violations,
         }
@@ -171,7 +189,17 @@ mod tests {
         let text = report(Vec::new()).to_markdown().unwrap();
         assert!(text.starts_with("# Chaos, seed 7: every promise was kept"));
         assert!(text.contains("`cargo ehub chaos --seed 7`") && text.contains("after 900 ms"));
+        assert!(text.contains("10 of 10 orders served, the last after 700 ms (limit 15000 ms)"));
         assert!(!text.contains("## Violations"));
+    }
+
+    #[test]
+    fn new_work_that_was_not_served_or_not_offered_is_told() {
+        let told = |new_work| Report { new_work, ..report(Vec::new()) }.to_markdown().unwrap();
+        let none = NewWork { offered: 10, served: 0, longest_ms: None, limit_ms: 15_000 };
+        let line = "- New work after the faults: 0 of 10 orders served (limit 15000 ms)\n";
+        assert!(told(Some(none)).contains(line));
+        assert!(told(None).contains("- New work after the faults: none was offered\n"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One run: warm-up, faults, healing, rest, verdict.
+//! One run: warm-up, faults, healing, rest, new work, verdict.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use super::checks::Violation;
 use super::history::History;
 use super::load::mix::Mix;
 use super::load::{self, Load, Sender, Shop, Tally};
+use super::new_work::{self, NewWork};
 use super::report::Report;
 use super::schedule::{Schedule, Wish};
 use super::setup::Payments;
@@ -129,9 +130,17 @@ pub async fn run(options: &Options, progress: &Progress) -> Result<Report> {
         course(&mut arena, (&schedule, options.rest), stop),
     );
     step.done(&format!("{} faults, {} deaths", schedule.episodes.len(), arena.deaths.len()));
+    let tally = tally?;
+    let step = progress.step("New work");
+    let new_work = match settled {
+        Ok(_) => Some(offer(&mut arena, options, (&sender, &shop)).await?),
+        Err(_) => None,
+    };
+    step.done(&new_work.map_or_else(String::new, |work| format!("{} orders served", work.served)));
     let step = progress.step("Reading and auditing");
     load::read_everything(&sender, &shop).await?;
-    let report = conclude(options, schedule, &arena, (tally?, settled, &history)).await?;
+    let outcome = (tally, settled, new_work, &*history);
+    let report = conclude(options, schedule, &arena, outcome).await?;
     step.done(&format!("{} violations", report.violations.len()));
     evidence::close(arena, folder, report).await
 }
@@ -159,6 +168,17 @@ async fn course(
     Ok(settled)
 }
 
+/// New work, which the audit then knows like all other.
+async fn offer(
+    arena: &mut Arena,
+    options: &Options,
+    (sender, shop): (&Sender, &Shop),
+) -> Result<NewWork> {
+    let (work, violations) = new_work::offer(sender, shop, options.seed, options.rest).await?;
+    arena.violations.extend(violations);
+    Ok(work)
+}
+
 async fn strike(arena: &mut Arena, schedule: &Schedule) -> Result<()> {
     tokio::time::sleep(WARM_UP).await;
     arena.begin();
@@ -183,13 +203,13 @@ async fn watch_until(arena: &mut Arena, due: Instant) -> Result<()> {
     }
 }
 
-type Outcome<'a> = (Tally, Result<Result<Duration, Standing>>, &'a History);
+type Outcome<'a> = (Tally, Result<Result<Duration, Standing>>, Option<NewWork>, &'a History);
 
 async fn conclude(
     options: &Options,
     schedule: Schedule,
     arena: &Arena,
-    (tally, settled, history): Outcome<'_>,
+    (tally, settled, new_work, history): Outcome<'_>,
 ) -> Result<Report> {
     let mut violations = arena.violations.clone();
     if let Err(error) = &settled {
@@ -212,6 +232,7 @@ async fn conclude(
         dropped: tally.dropped,
         settled_ms: settled.and_then(|time| u64::try_from(time.as_millis()).ok()),
         settle_limit_ms: u64::try_from(options.rest.as_millis()).unwrap_or(u64::MAX),
+        new_work,
         audit: judged.audit,
         violations,
     })

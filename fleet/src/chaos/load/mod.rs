@@ -26,7 +26,7 @@ use super::history::{Call, Op, Outcome};
 const REPEATED: u64 = 30;
 /// Pauses of a client that does not know what came of its call: they grow, and no two clients keep
 /// the same step, as polite clients do. Impatient ones would be a fault that nobody drew.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
+pub(super) const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 /// Arrivals beyond so many calls under way are dropped and counted: the client is one process.
 const MOST_AT_ONCE: usize = 400;
 

@@ -31,6 +31,11 @@ impl Shop {
         Self { accounts, orders: Mutex::default() }
     }
 
+    /// All customers.
+    pub fn customers(&self) -> &[Arc<Account>] {
+        &self.accounts
+    }
+
     /// A customer.
     pub fn customer(&self, draw: &mut Draw) -> Option<Arc<Account>> {
         draw.pick(&self.accounts).cloned()
