@@ -106,8 +106,10 @@ pub enum Link {
 pub enum Does {
     /// Everything passes.
     Pass,
-    /// Connections are refused, those that stand are reset.
+    /// Connections are refused, as by a dead process; those that stand are reset.
     Refuse,
+    /// Connections are taken and reset, those that stand too.
+    Reset,
     /// Connections are taken, and nothing comes through.
     Blackhole,
     /// Everything comes through so many milliseconds late.
@@ -126,6 +128,7 @@ impl Does {
         match self {
             Self::Pass => Mode::Pass,
             Self::Refuse => Mode::Refuse,
+            Self::Reset => Mode::Reset,
             Self::Blackhole => Mode::Blackhole,
             Self::Latency(ms) => Mode::Latency(Duration::from_millis(ms)),
             Self::Slice(bytes) => Mode::Slice(bytes),

@@ -30,20 +30,33 @@ pub fn all(fleet: &Fleet) -> Vec<Link> {
 
 /// Makes a link do something.
 pub fn set(fleet: &Fleet, link: Link, does: Does) -> Result<()> {
-    let one = |link| -> Result<()> {
-        fleet.proxy(link)?.set_mode(does.mode());
-        Ok(())
-    };
+    for one in proxied(fleet, link) {
+        fleet.proxy(one)?.set_mode(does.mode());
+    }
+    Ok(())
+}
+
+/// Waits until a link refuses or takes connections, as it was told.
+pub async fn settled(fleet: &Fleet, link: Link) -> Result<()> {
+    for one in proxied(fleet, link) {
+        fleet.proxy(one)?.settled().await.with_context(|| format!("{link:?}"))?;
+    }
+    Ok(())
+}
+
+/// The proxies that a link is made of.
+fn proxied(fleet: &Fleet, link: Link) -> Vec<harness::Link> {
+    let each = |service: &str| 0..fleet.replica_count(service);
     match link {
-        Link::Mysql(service) => one(harness::Link::Mysql(service)),
-        Link::Amqp(service) => one(harness::Link::Amqp(service)),
-        Link::Redis => one(harness::Link::Redis),
-        Link::Consul => one(harness::Link::Consul),
-        Link::Provider => one(harness::Link::Provider),
-        Link::Callbacks => (0..fleet.replica_count(Service::GATEWAY))
-            .try_for_each(|replica| one(harness::Link::Callbacks(replica))),
-        Link::Grpc(service) => (0..fleet.replica_count(service))
-            .try_for_each(|replica| one(harness::Link::Grpc(service, replica))),
+        Link::Mysql(service) => vec![harness::Link::Mysql(service)],
+        Link::Amqp(service) => vec![harness::Link::Amqp(service)],
+        Link::Redis => vec![harness::Link::Redis],
+        Link::Consul => vec![harness::Link::Consul],
+        Link::Provider => vec![harness::Link::Provider],
+        Link::Callbacks => each(Service::GATEWAY).map(harness::Link::Callbacks).collect(),
+        Link::Grpc(service) => {
+            each(service).map(|replica| harness::Link::Grpc(service, replica)).collect()
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn carry(
     upstream: SocketAddr,
     (mut mode, mut cut): (watch::Receiver<Mode>, watch::Receiver<()>),
 ) {
-    if *mode.borrow_and_update() == Mode::Refuse {
+    if mode.borrow_and_update().is_deadly() {
         return reset(client);
     }
     let Ok(mut server) = TcpStream::connect(upstream).await else { return reset(client) };
@@ -55,7 +55,7 @@ async fn unbearable(mut mode: watch::Receiver<Mode>, has_lost: &AtomicBool) {
     loop {
         let current = *mode.borrow_and_update();
         let out_of_step = has_lost.load(Ordering::Relaxed) && current != Mode::LoseReplies;
-        if current == Mode::Refuse || out_of_step || mode.changed().await.is_err() {
+        if current.is_deadly() || out_of_step || mode.changed().await.is_err() {
             return;
         }
     }
@@ -184,12 +184,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusing_resets_open_and_new_connections() {
+    async fn a_reset_ends_open_and_new_connections() {
         let server = echo().await;
         let proxy = Proxy::start(server.port).await.unwrap();
         let mut open = through(&proxy).await;
         ask(&mut open, b"hello").await.unwrap();
-        proxy.set_mode(Mode::Refuse);
+        proxy.set_mode(Mode::Reset);
         assert!(open.read(&mut [0; 8]).await.is_err(), "an open connection is reset");
         let mut new = through(&proxy).await;
         assert!(ask(&mut new, b"hello").await.is_err());

@@ -5,27 +5,28 @@
 //! happens, and nobody hears of it.
 
 mod connection;
+mod door;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Pause after the system refused a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+use self::door::{Door, Line};
 
 /// How a proxy treats its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Everything goes through.
     Pass,
-    /// New connections are reset at once, open ones now.
+    /// New connections are refused, as if nobody listened; open ones are reset now.
     Refuse,
+    /// New connections are taken and reset at once, open ones now.
+    Reset,
     /// Nothing goes through in either direction, and nothing is closed.
     Blackhole,
     /// Each piece goes through this much later.
@@ -40,6 +41,13 @@ pub enum Mode {
     LoseReplies,
 }
 
+impl Mode {
+    /// Whether no connection lives in it.
+    fn is_deadly(self) -> bool {
+        matches!(self, Self::Refuse | Self::Reset)
+    }
+}
+
 /// A running proxy; its connections end with it.
 #[derive(Debug)]
 pub struct Proxy {
@@ -48,6 +56,7 @@ pub struct Proxy {
     mode: watch::Sender<Mode>,
     cut: watch::Sender<()>,
     carried: Arc<AtomicU64>,
+    door: watch::Receiver<Door>,
     _serving: JoinSet<()>,
 }
 
@@ -60,15 +69,18 @@ impl Proxy {
         let (mode, _) = watch::channel(Mode::Pass);
         let (cut, _) = watch::channel(());
         let carried = Arc::new(AtomicU64::new(0));
+        let (door, seen) = watch::channel(Door::Open);
         let line = Line {
+            port,
             upstream: Arc::clone(&upstream),
             mode: mode.clone(),
             cut: cut.clone(),
             carried: Arc::clone(&carried),
+            door,
         };
         let mut serving = JoinSet::new();
         serving.spawn(line.serve(listener));
-        Ok(Self { port, upstream, mode, cut, carried, _serving: serving })
+        Ok(Self { port, upstream, mode, cut, carried, door: seen, _serving: serving })
     }
 
     /// Where it listens, on 127.0.0.1.
@@ -81,9 +93,23 @@ impl Proxy {
         self.upstream.store(port, Ordering::Relaxed);
     }
 
-    /// Treats all connections so from now on.
+    /// Treats all connections so from now on; [`Self::settled`] tells when the port is closed or
+    /// open accordingly.
     pub fn set_mode(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Waits until connections are refused or taken, as the mode demands. A port that could not be
+    /// had again is an error.
+    pub async fn settled(&self) -> Result<()> {
+        let wanted = if self.mode() == Mode::Refuse { Door::Closed } else { Door::Open };
+        let mut door = self.door.clone();
+        let fits = |door: &Door| *door == wanted || matches!(door, Door::Lost(_));
+        let found = door.wait_for(fits).await.context("the proxy has ended")?.clone();
+        if let Door::Lost(reason) = found {
+            bail!(reason);
+        }
+        Ok(())
     }
 
     /// Resets every open connection; new ones are treated as before.
@@ -99,37 +125,6 @@ impl Proxy {
     /// How connections are treated.
     pub fn mode(&self) -> Mode {
         *self.mode.borrow()
-    }
-}
-
-/// What all connections of a proxy share.
-struct Line {
-    upstream: Arc<AtomicU16>,
-    mode: watch::Sender<Mode>,
-    cut: watch::Sender<()>,
-    carried: Arc<AtomicU64>,
-}
-
-impl Line {
-    async fn serve(self, listener: TcpListener) {
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => {
-                    let Ok((client, _)) = accepted else {
-                        // Out of descriptors: those that end make room.
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    };
-                    self.carried.fetch_add(1, Ordering::Relaxed);
-                    let port = self.upstream.load(Ordering::Relaxed);
-                    let upstream = SocketAddr::from(([127, 0, 0, 1], port));
-                    let orders = (self.mode.subscribe(), self.cut.subscribe());
-                    connections.spawn(connection::carry(client, upstream, orders));
-                }
-                Some(_ended) = connections.join_next() => {}
-            }
-        }
     }
 }
 

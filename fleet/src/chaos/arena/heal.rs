@@ -16,6 +16,7 @@ impl Arena {
         self.background.shutdown().await;
         for link in links::all(&self.fleet) {
             links::set(&self.fleet, link, Does::Pass)?;
+            links::settled(&self.fleet, link).await.context("a link does not pass again")?;
         }
         self.fleet.database_server()?.thaw();
         self.start_database()?;

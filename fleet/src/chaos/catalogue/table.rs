@@ -106,8 +106,8 @@ pub const ALL: &[Fault] = &[
     fault(
         "F15",
         "a service, or all, cannot reach the database",
-        ["proxy refuses", PASS],
-        Means::Links(Kind::Mysql, &[Does::Refuse]),
+        ["proxy refuses, or resets", PASS],
+        Means::Links(Kind::Mysql, &[Does::Refuse, Does::Reset]),
     ),
     fault(
         "F16",
@@ -201,8 +201,8 @@ pub const ALL: &[Fault] = &[
     fault(
         "F29d",
         "the provider cannot be reached, or answers into the void",
-        ["proxy refuses, forwards nothing, or swallows replies", PASS],
-        Means::Links(Kind::Provider, &[Does::Refuse, Does::Blackhole, Does::LoseReplies]),
+        ["proxy resets, forwards nothing, or swallows replies", PASS],
+        Means::Links(Kind::Provider, &[Does::Reset, Does::Blackhole, Does::LoseReplies]),
     ),
     script("F30", "callbacks arrive many times", &[r#"{"duplicate_percent": 100}"#]),
     script("F31", "callbacks arrive in another order", &[r#"{"reorder_percent": 100}"#]),
@@ -226,8 +226,8 @@ pub const ALL: &[Fault] = &[
     fault(
         "F35",
         "order-service and payment-service are parted, also one way",
-        ["proxy before payment-service", PASS],
-        Means::Links(Kind::Payment, &[Does::Refuse, Does::Blackhole, Does::LoseReplies]),
+        ["proxy before payment-service resets, forwards nothing, or swallows replies", PASS],
+        Means::Links(Kind::Payment, &[Does::Reset, Does::Blackhole, Does::LoseReplies]),
     ),
     fault(
         "F36",

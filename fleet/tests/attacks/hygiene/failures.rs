@@ -131,7 +131,7 @@ impl Scene {
 
     /// Asks every operation once while nothing gets through on these links.
     async fn ask_all_without(&self, what: &str, links: &[Link]) -> Result<Vec<u16>> {
-        self.set(links, Mode::Refuse)?;
+        self.set(links, Mode::Reset)?;
         let failed = self.ask_all(what).await;
         self.set(links, Mode::Pass)?;
         failed
@@ -233,7 +233,7 @@ async fn without_the_provider(scene: &Scene) -> Result<()> {
     })
     .await?;
     let links = [Link::Provider];
-    scene.set(&links, Mode::Refuse)?;
+    scene.set(&links, Mode::Reset)?;
     let replies = ask_for_money(scene, &paid).await;
     scene.set(&links, Mode::Pass)?;
     for reply in replies? {
