@@ -114,6 +114,8 @@ pub enum Does {
     Blackhole,
     /// Everything comes through so many milliseconds late.
     Latency(u64),
+    /// At most so many bytes come through in a second, each way.
+    Throttle(u32),
     /// Everything comes in pieces of so many bytes.
     Slice(usize),
     /// Connections end after so many bytes of replies.
@@ -131,6 +133,7 @@ impl Does {
             Self::Reset => Mode::Reset,
             Self::Blackhole => Mode::Blackhole,
             Self::Latency(ms) => Mode::Latency(Duration::from_millis(ms)),
+            Self::Throttle(per_second) => Mode::Throttle(per_second),
             Self::Slice(bytes) => Mode::Slice(bytes),
             Self::CutAfter(bytes) => Mode::CutAfter(bytes),
             Self::LoseReplies => Mode::LoseReplies,

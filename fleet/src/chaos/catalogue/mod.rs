@@ -162,6 +162,27 @@ mod tests {
     }
 
     #[test]
+    fn every_way_to_break_a_link_is_in_a_fault() {
+        let links = ALL.iter().filter_map(|fault| match &fault.means {
+            Means::Links(_, does) => Some(*does),
+            _ => None,
+        });
+        let drawn: Vec<String> = links.flatten().map(|does| format!("{does:?}")).collect();
+        for way in [
+            "Refuse",
+            "Reset",
+            "Blackhole",
+            "Latency",
+            "Throttle",
+            "Slice",
+            "CutAfter",
+            "LoseReplies",
+        ] {
+            assert!(drawn.iter().any(|does| does.starts_with(way)), "{way}");
+        }
+    }
+
+    #[test]
     fn scripts_of_the_provider_are_json_objects() {
         for fault in ALL {
             let Means::Provider(scripts) = fault.means else { continue };

@@ -262,9 +262,12 @@ pub const ALL: &[Fault] = &[
     ),
     fault(
         "F42",
-        "replies between services come in pieces, late or cut",
+        "replies between services come in pieces, slowly, late or cut",
         ["proxy before the gRPC ports", PASS],
-        Means::Links(Kind::Grpc, &[Does::Slice(7), Does::CutAfter(4_000), Does::Latency(60)]),
+        Means::Links(
+            Kind::Grpc,
+            &[Does::Slice(7), Does::CutAfter(4_000), Does::Latency(60), Does::Throttle(32_000)],
+        ),
     ),
     fault(
         "F43",
