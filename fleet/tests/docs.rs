@@ -1,5 +1,6 @@
-//! The marks of crashes and of planted bugs in the sources, and the tests of attacks, against the
-//! pages that list them; and what all pages tell to type, against the tool and the scripts.
+//! The marks of crashes and of planted bugs in the sources, the catalogue of faults, and the tests
+//! of attacks, against the pages that list them; and what all pages tell to type, against the tool
+//! and the scripts.
 //!
 //! A mark that nobody can look up is not used, and a page that names what is gone misleads.
 
@@ -11,6 +12,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use fleet::chaos::catalogue::{PAGE, fill};
 
 /// Which packages hold a mark, by its name.
 type Marks = BTreeMap<String, BTreeSet<String>>;
@@ -144,6 +147,13 @@ fn the_page_of_a_failpoint_is_about_it() {
         let name = name_of(&row);
         assert!(page.contains(&format!("`{name}`")), "the page of {name} does not name it");
     }
+}
+
+#[test]
+fn the_faults_on_the_page_are_those_of_the_catalogue() {
+    let page = read(PAGE);
+    let is_current = fill(&page).unwrap() == page;
+    assert!(is_current, "{PAGE} is not that of the code: cargo ehub chaos --write");
 }
 
 /// All sources below a folder of tests as one text.

@@ -1,5 +1,6 @@
 //! `ehub chaos`: breaks a private fleet under load and checks that it kept its promises.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,6 +53,9 @@ pub(super) struct Args {
     /// Shows the catalogue and ends
     #[arg(long)]
     list: bool,
+    /// Writes the catalogue into docs/CHAOS.md and ends
+    #[arg(long)]
+    write: bool,
     /// Shows the schedule and ends
     #[arg(long)]
     dry_run: bool,
@@ -76,6 +80,10 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let layout = Layout::discover()?;
+    if args.write {
+        write(&layout)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let progress = Progress::visible();
     if let Some(Sub::Kills { points, times }) = &args.kills {
         let report = args.report.clone().unwrap_or_else(|| layout.state().join("chaos/kills"));
@@ -184,6 +192,16 @@ fn list() {
         vec![id, name, how]
     };
     ui::line(&ui::table(&catalogue::ALL.iter().map(row).collect::<Vec<_>>()));
+}
+
+fn write(layout: &Layout) -> Result<()> {
+    let path = layout.root().join(catalogue::PAGE);
+    let page =
+        fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    fs::write(&path, catalogue::fill(&page)?)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    ui::line(&format!("{} is written", catalogue::PAGE));
+    Ok(())
 }
 
 #[cfg(test)]

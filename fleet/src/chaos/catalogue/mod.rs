@@ -1,11 +1,13 @@
 //! The catalogue of faults: what each one is, how it is made, and how it ends.
 //!
-//! The numbers are those of `docs/CHAOS.md`. What a single machine without special rights cannot do
-//! is listed with the reason, so that the gaps are known.
+//! What a single machine without special rights cannot do is listed with the reason, so that the
+//! gaps are known. `docs/CHAOS.md` shows all of it, generated from here.
 
+mod page;
 mod points;
 mod table;
 
+pub use self::page::{PAGE, fill};
 pub use self::table::ALL;
 use super::act::Does;
 

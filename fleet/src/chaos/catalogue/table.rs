@@ -18,6 +18,11 @@ const fn script(id: &'static str, name: &'static str, scripts: &'static [&'stati
     fault(id, name, ["script of the sandbox", "an empty script"], Means::Provider(scripts))
 }
 
+/// It cannot be made here.
+const fn left_out(id: &'static str, name: &'static str, reason: &'static str) -> Fault {
+    fault(id, name, ["-", "-"], Means::LeftOut(reason))
+}
+
 const RESTART: &str = "the supervisor starts it again";
 const PASS: &str = "the proxy passes again";
 const START: &str = "it is started again";
@@ -97,11 +102,10 @@ pub const ALL: &[Fault] = &[
         ["published by the management API", "they end as dead letters"],
         Means::Poison,
     ),
-    fault(
+    left_out(
         "F14",
         "dead letters are replayed",
-        ["-", "-"],
-        Means::LeftOut("needs a person's decision; notify-service's own tests replay"),
+        "needs a person's decision; notify-service's own tests replay",
     ),
     fault(
         "F15",
@@ -133,11 +137,10 @@ pub const ALL: &[Fault] = &[
         ["SIGSTOP to the server", "SIGCONT"],
         Means::DatabaseFrozen,
     ),
-    fault(
+    left_out(
         "F19",
         "failover to another primary",
-        ["-", "-"],
-        Means::LeftOut("needs a replicated pair; the chassis tests error 1290 on its own"),
+        "needs a replicated pair; the chassis tests error 1290 on its own",
     ),
     fault(
         "F20",
@@ -145,24 +148,17 @@ pub const ALL: &[Fault] = &[
         ["another client holds FOR UPDATE", "it lets go"],
         Means::LocksHeld,
     ),
-    fault(
+    left_out(
         "F21",
         "no connection is left",
-        ["-", "-"],
-        Means::LeftOut("a matter of load, not of faults; order-service's tests exhaust a pool"),
+        "a matter of load, not of faults; the chassis' tests exhaust a pool of one connection",
     ),
-    fault(
+    left_out(
         "F22",
         "the disk of the database is full",
-        ["-", "-"],
-        Means::LeftOut("needs a file system of its own, hence root"),
+        "needs a file system of its own, hence root",
     ),
-    fault(
-        "F23",
-        "the disk of the logs is full",
-        ["-", "-"],
-        Means::LeftOut("needs a file system of its own, hence root"),
-    ),
+    left_out("F23", "the disk of the logs is full", "needs a file system of its own, hence root"),
     fault(
         "F24",
         "Redis is away, frozen or slow",
@@ -217,11 +213,10 @@ pub const ALL: &[Fault] = &[
         ["proxy before the gateways swallows replies", PASS],
         Means::Links(Kind::Callbacks, &[Does::LoseReplies]),
     ),
-    fault(
+    left_out(
         "F34",
         "cancel, capture and expiry race",
-        ["-", "-"],
-        Means::LeftOut("part of every load; order-service's tests race with a barrier"),
+        "part of every load; order-service's tests race with a barrier",
     ),
     fault(
         "F35",
@@ -229,17 +224,15 @@ pub const ALL: &[Fault] = &[
         ["proxy before payment-service resets, forwards nothing, or swallows replies", PASS],
         Means::Links(Kind::Payment, &[Does::Reset, Does::Blackhole, Does::LoseReplies]),
     ),
-    fault(
+    left_out(
         "F36",
         "clocks differ or jump",
-        ["-", "-"],
-        Means::LeftOut("needs a preloaded clock; unit tests move the clock of the chassis"),
+        "needs a preloaded clock; unit tests move the clock of the chassis",
     ),
-    fault(
+    left_out(
         "F37",
         "requests and callbacks are replayed by somebody",
-        ["-", "-"],
-        Means::LeftOut("payment-service's tests replay callbacks; the load repeats requests"),
+        "payment-service's tests replay callbacks; the load repeats requests",
     ),
     fault(
         "F38",
@@ -248,18 +241,8 @@ pub const ALL: &[Fault] = &[
         Means::Roll,
     ),
     fault("F39", "all processes die at once", ["SIGKILL to all", START], Means::Storm),
-    fault(
-        "F40",
-        "everybody retries after an outage",
-        ["-", "-"],
-        Means::LeftOut("run F15 with a higher --rate"),
-    ),
-    fault(
-        "F41",
-        "five times the load",
-        ["-", "-"],
-        Means::LeftOut("a matter of load: give a higher --rate"),
-    ),
+    left_out("F40", "everybody retries after an outage", "run F15 with a higher --rate"),
+    left_out("F41", "five times the load", "a matter of load: give a higher --rate"),
     fault(
         "F42",
         "replies between services come in pieces, slowly, late or cut",
@@ -269,28 +252,21 @@ pub const ALL: &[Fault] = &[
             &[Does::Slice(7), Does::CutAfter(4_000), Does::Latency(60), Does::Throttle(32_000)],
         ),
     ),
-    fault(
-        "F43",
-        "the signing keys rotate under load",
-        ["-", "-"],
-        Means::LeftOut("auth-service's own tests rotate"),
-    ),
-    fault(
+    left_out("F43", "the signing keys rotate under load", "auth-service's own tests rotate"),
+    left_out(
         "F44",
         "migrations run twice or are interrupted",
-        ["-", "-"],
-        Means::LeftOut("every start of a second process migrates; the chassis tests interruption"),
+        "every start of a second process migrates; the chassis tests interruption",
     ),
-    fault(
+    left_out(
         "F45",
         "descriptors, threads or memory are short",
-        ["-", "-"],
-        Means::LeftOut("limits of a process are not the harness' to set; chassis' own tests"),
+        "limits of a process are not the harness' to set; gateway-service's tests take descriptors \
+         away, and nothing tests too few threads or too little memory",
     ),
-    fault(
+    left_out(
         "F46",
         "all of these at once, as the seed will have it",
-        ["the default: the seed draws faults and their rates", "-"],
-        Means::LeftOut("not a fault of its own: it is what a run without --faults does"),
+        "not a fault of its own: it is what a run without --faults does",
     ),
 ];
