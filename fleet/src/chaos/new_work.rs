@@ -123,11 +123,11 @@ impl Order {
                 }
             }
             let percent = u32::try_from(self.draw.between(50, 150)).unwrap_or(100);
-            let wait = pause * percent / 100;
-            if start.elapsed() + wait > limit {
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() {
                 return Ok(trial);
             }
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(left.min(pause * percent / 100)).await;
             pause = (pause * 2).min(PAUSE.1);
         }
     }

@@ -105,7 +105,9 @@ impl Line {
     async fn reopened(&self) -> Result<TcpListener> {
         let kept = self.keep_port().await?;
         let mut mode = self.mode.subscribe();
-        mode.wait_for(|mode| *mode != Mode::Refuse).await.context("nobody sets a mode")?;
+        let other = mode.wait_for(|mode| *mode != Mode::Refuse).await;
+        // Held until the door is open: whoever sets a mode afterwards finds it so.
+        let _other = other.context("nobody sets a mode")?;
         let listener = kept.listen(BACKLOG)?;
         self.door.send_replace(Door::Open);
         Ok(listener)

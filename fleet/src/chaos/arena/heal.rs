@@ -16,13 +16,15 @@ impl Arena {
         self.background.shutdown().await;
         for link in links::all(&self.fleet) {
             links::set(&self.fleet, link, Does::Pass)?;
-            links::settled(&self.fleet, link).await.context("a link does not pass again")?;
         }
         self.fleet.database_server()?.thaw();
         self.start_database()?;
         self.start_broker()?;
         self.fleet.database_server()?.ready().await?;
         self.fleet.broker()?.ready().await?;
+        for link in links::all(&self.fleet) {
+            links::settled(&self.fleet, link).await.context("a link does not pass again")?;
+        }
         let calm = self.fleet.broker()?.control(&["set_vm_memory_high_watermark", "0.4"])?;
         calm.done().await.context("the alarm of the broker stays")?;
         if let Some(provider) = self.provider.clone() {
