@@ -82,8 +82,11 @@ fn watched(name: &str, input: &[u8], check: &mut impl FnMut(&[u8]) -> String) ->
     }
 }
 
+/// A file for each test: some share a corpus, and run side by side.
 fn kept(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}"))
+    let thread = std::thread::current();
+    let test = thread.name().and_then(|path| path.rsplit("::").next()).unwrap_or(name);
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{test}"))
 }
 
 fn number(variable: &str) -> Option<u64> {
