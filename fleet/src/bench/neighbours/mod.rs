@@ -120,7 +120,7 @@ async fn take_turn(
     let left = Instant::now();
     let away = callers.call(options.rate, options.away);
     let after = async {
-        ensure!(!neighbour.answers(fleet).await?, "{neighbour}: it still answers");
+        ensure!(neighbour.is_away(fleet).await?, "{neighbour}: it still answers");
         sleep_until(left + options.away).await;
         neighbour.come_back(fleet)?;
         // Not when the last call of its absence has ended: that would be a rest.

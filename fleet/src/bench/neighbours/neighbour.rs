@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde::Serialize;
+use tokio::time::{Instant, sleep};
 
 use crate::harness::Fleet;
 use crate::middleware::{self, Part};
@@ -14,6 +15,10 @@ const AUTH: &str = "auth-service";
 const NOTIFY: &str = "notify-service";
 /// How long who is there may take to say so.
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
+/// Within this time after it left, a neighbour may still be seen to answer.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+/// Pause between two looks whether it does.
+const PAUSE: Duration = Duration::from_millis(20);
 /// What is refused at once is refused within this time.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -108,8 +113,20 @@ impl Neighbour {
         Ok(())
     }
 
+    /// Whether it answers no more. A signal takes a moment to reach every thread of a process.
+    pub(super) async fn is_away(self, fleet: &mut Fleet) -> Result<bool> {
+        let end = Instant::now() + LAST_ANSWER;
+        while self.answers(fleet).await? {
+            if Instant::now() > end {
+                return Ok(false);
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(true)
+    }
+
     /// Whether it answers now; never takes longer than two seconds.
-    pub(super) async fn answers(self, fleet: &mut Fleet) -> Result<bool> {
+    async fn answers(self, fleet: &mut Fleet) -> Result<bool> {
         let part = match self {
             Self::Redis => Part::Redis,
             Self::Consul => Part::Consul,
