@@ -72,7 +72,8 @@ pub(crate) fn client_address(
     }
     let mut nearest = peer;
     let lines = headers.get_all("x-forwarded-for").iter().rev();
-    // Bytes, as a line that is not text is still a line: to skip it would be to believe what is left of it.
+    // Bytes, as a line that is not text is still one: whoever skipped it would believe what the client
+    // wrote in front of it.
     for hop in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
         let Some(address) = address_in(hop) else { return nearest };
         nearest = address.to_canonical();
