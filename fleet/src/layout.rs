@@ -22,7 +22,12 @@ impl Layout {
         let found = current.ancestors().find(|folder| is_checkout(folder)).map(Path::to_path_buf);
         let root = found.unwrap_or(built);
         let root = root.canonicalize().with_context(|| format!("{} is gone", root.display()))?;
-        Ok(Self { state: root.join(".ehub"), root })
+        Ok(Self::at(root))
+    }
+
+    /// A checkout that is known.
+    pub fn at(root: PathBuf) -> Self {
+        Self { state: root.join(".ehub"), root }
     }
 
     /// The same checkout with another folder for data, logs and records.

@@ -22,7 +22,8 @@
 //! 17. [`load`]: what it bears;
 //! 18. [`explain`]: what a service is configured with, and why;
 //! 19. [`process`], [`port`], [`wait`], [`time`], [`address`], [`http`],
-//!     [`layout`]: what all of them stand on.
+//!     [`layout`]: what all of them stand on;
+//! 20. [`leftovers`]: what runs that were killed have left.
 //!
 //! This crate depends neither on the chassis nor on a service, so that the tool builds on a
 //! machine where a service does not build yet.
@@ -39,6 +40,7 @@ pub mod explain;
 pub mod harness;
 pub mod http;
 pub mod layout;
+pub mod leftovers;
 pub mod load;
 pub mod local;
 pub mod logs;

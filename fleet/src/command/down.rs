@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::layout::Layout;
 use crate::local::{self, AdministratorAddresses, LocalAddresses};
-use crate::{middleware, ui};
+use crate::{leftovers, middleware, ui};
 
 /// Options of `down`.
 #[derive(Debug, clap::Args)]
@@ -31,10 +31,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         ui::line(&format!("{processes} processes ended and {ports} ports are free again."));
     }
     if args.purge {
-        for folder in ["data", "log", "run", "test"] {
+        for folder in ["data", "log", "run"] {
             remove(&layout.state().join(folder))?;
         }
         ui::line("Data and logs are removed.");
+        if !leftovers::sweep(&layout)? {
+            ui::line("Those of a test run or a measurement are kept: one is under way.");
+        }
     } else {
         ui::line("Data is kept; remove it with cargo ehub down --purge");
     }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::interrupted;
 use super::middleware::test_variables;
 use crate::layout::Layout;
+use crate::leftovers;
 use crate::middleware::{Middleware, Plan, Site, plan};
 use crate::mutants::{Mutant, Verdict};
 use crate::process::Reaper;
@@ -29,13 +30,13 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     Reaper::install()?;
     let mutants = chosen(&args.names)?;
     let layout = Layout::discover()?;
-    let folder = layout.root().join(".ehub/test").join(std::process::id().to_string());
-    let site = Site { layout: layout.with_state(folder.clone()), usual_ports: false };
+    leftovers::sweep(&layout)?;
+    let site = Site { layout: leftovers::own(&layout, None), usual_ports: false };
     let outcome = tokio::select! {
         outcome = on_middleware(&site, &mutants) => outcome,
         signal = interrupted() => Err(anyhow!("interrupted by {}", signal?)),
     };
-    std::fs::remove_dir_all(&folder).context("the data of the run cannot be removed")?;
+    leftovers::remove(&site.layout)?;
     let missed = outcome?;
     if missed.is_empty() {
         ui::line(&format!("\nAll {} planted bugs were seen.", mutants.len()));

@@ -1,20 +1,19 @@
 //! `ehub test`: every test of the workspace, on middleware of its own.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use super::interrupted;
 use super::middleware::test_variables;
-use crate::environment;
 use crate::layout::Layout;
 use crate::middleware::{Middleware, Plan, Site, plan};
-use crate::process::{Group, Reaper, identity};
+use crate::process::{Group, Reaper};
 use crate::services::cargo;
 use crate::ui::{self, Progress};
+use crate::{environment, leftovers};
 
 /// Set when somebody already provides the middleware; then none is started.
 const GIVEN: [&str; 4] =
@@ -38,14 +37,13 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let start = Instant::now();
     let progress = Progress::visible();
     let layout = Layout::discover()?;
-    remove_leftovers(&layout)?;
-    let folder = test_folder(&layout).join(std::process::id().to_string());
-    let site = Site { layout: layout.with_state(folder.clone()), usual_ports: false };
+    leftovers::sweep(&layout)?;
+    let site = Site { layout: leftovers::own(&layout, None), usual_ports: false };
     let outcome = tokio::select! {
         outcome = build_and_test(args, &site, &progress) => outcome,
         signal = interrupted() => Err(anyhow!("interrupted by {}", signal?)),
     };
-    remove(&site.layout)?;
+    leftovers::remove(&site.layout)?;
     let (outcome, elapsed) = (outcome?, ui::seconds(start.elapsed()));
     if outcome.success() {
         ui::line(&format!("\nAll tests passed ({elapsed})."));
@@ -82,33 +80,6 @@ async fn build_and_test(args: &Args, site: &Site, progress: &Progress) -> Result
     middleware.stop().await?;
     step.done("");
     outcome
-}
-
-/// Everything that test runs write: a folder per run, and one per fleet.
-fn test_folder(layout: &Layout) -> PathBuf {
-    layout.root().join(".ehub/test")
-}
-
-/// Removes what killed runs and failed tests have left, unless another run is under way.
-fn remove_leftovers(layout: &Layout) -> Result<()> {
-    let Ok(entries) = fs::read_dir(test_folder(layout)) else {
-        return Ok(());
-    };
-    let folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    let owner = |folder: &PathBuf| folder.file_name()?.to_str()?.parse().ok();
-    if folders.iter().filter_map(owner).any(|pid| identity(pid).is_some()) {
-        return Ok(());
-    }
-    folders.into_iter().try_for_each(|folder| remove(&layout.with_state(folder)))
-}
-
-/// Removes a folder of state with the containers that belong to it.
-fn remove(layout: &Layout) -> Result<()> {
-    crate::middleware::stop_containers(layout, true)?;
-    if layout.state().exists() {
-        fs::remove_dir_all(layout.state()).context("the tests' data cannot be removed")?;
-    }
-    Ok(())
 }
 
 async fn run_cargo(

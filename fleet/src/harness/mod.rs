@@ -50,7 +50,7 @@ use crate::sandbox::SandboxProcess;
 use crate::schema::{self, Existing, Schema};
 use crate::services::{Service, Settings, Stack, StackPlan};
 use crate::ui::Progress;
-use crate::{environment, seed, wait};
+use crate::{environment, leftovers, seed, wait};
 
 /// How long [`Fleet::eventually`] waits.
 const EVENTUALLY: Duration = Duration::from_secs(30);
@@ -78,8 +78,7 @@ impl Fleet {
         Reaper::install()?;
         let prefix = format!("t{:08x}_", rand::random::<u32>());
         let layout = Layout::discover()?;
-        let state = layout.root().join(".ehub/test/fleets").join(prefix.trim_end_matches('_'));
-        let layout = layout.with_state(state);
+        let layout = leftovers::own(&layout, Some(prefix.trim_end_matches('_')));
         let site = Site { layout: layout.clone(), usual_ports: false };
         let database = if options.has_own_database() {
             Some(Database::start_found(&site).await?)
