@@ -25,6 +25,7 @@ async fn no_death_at_any_failpoint_breaks_a_promise() -> Result<()> {
     let (unreached, broken): (Vec<_>, Vec<_>) =
         report.violations.iter().partition(|one| one.detail.contains("nobody died within"));
     assert!(broken.is_empty(), "{}", report.summary());
+    assert!(report.new_work.is_some_and(|work| work.served > 0), "{}", report.summary());
     let expected: usize = report.kills.iter().map(|row| row.times).sum();
     assert!(unreached.len() <= expected / 20, "{}", report.summary());
     let died = report.deaths.len() + 3 * unreached.len();

@@ -2,7 +2,7 @@
 //!
 //! A point is armed, an action that leads there is sent, the process dies, its successor starts,
 //! and the client repeats its call under the same key until it knows. Chaos draws such deaths by
-//! chance; the matrix leaves none out. The audit comes once, at the end.
+//! chance; the matrix leaves none out. Rest, new work and the audit come once, at the end.
 
 mod action;
 pub mod table;
@@ -21,6 +21,8 @@ use super::arena::{Arena, Death};
 use super::checks::Violation;
 use super::history::History;
 use super::load::{self, Sender, Shop};
+use super::new_work::{self, NewWork};
+use super::run::REST;
 use super::setup::Payments;
 use super::standing::Standing;
 use super::{evidence, setup, verdict};
@@ -32,6 +34,8 @@ const SETTLE_LIMIT: Duration = Duration::from_mins(1);
 /// A client gives up on a reply after this time.
 const CLIENT_PATIENCE: Duration = Duration::from_millis(setup::REQUEST_LIMIT_MS * 2);
 const USERS: usize = 4;
+/// The matrix is the same each time, and so is its new work.
+const SEED: u64 = 0;
 
 /// What to kill.
 #[derive(Clone, Debug)]
@@ -70,6 +74,8 @@ pub struct KillReport {
     pub deaths: Vec<Death>,
     /// From the last kill to rest; absent when the fleet did not come to rest.
     pub settled_ms: Option<u64>,
+    /// What came of the orders that were placed then; absent when the fleet did not come to rest.
+    pub new_work: Option<NewWork>,
     /// What the audit looked at.
     pub audit: String,
     /// Broken promises.
@@ -84,6 +90,9 @@ impl KillReport {
             vec![one.point.to_owned(), one.service.to_owned(), times, average]
         };
         let mut text = ui::table(&self.kills.iter().map(row).collect::<Vec<_>>());
+        if let Some(NewWork { offered, served, .. }) = self.new_work {
+            let _ = writeln!(text, "  {served} of {offered} new orders were paid afterwards");
+        }
         for one in &self.violations {
             let _ = writeln!(text, "  {} [{}]: {}", one.check, one.subject, one.detail);
         }
@@ -162,13 +171,24 @@ async fn conclude(
         let limit = format!("{} s", SETTLE_LIMIT.as_secs());
         arena.violations.push(Violation::new("the fleet comes to rest", limit, left.to_string()));
     }
+    let settled_ms = settled.ok().and_then(|time| u64::try_from(time.as_millis()).ok());
+    let new_work = match settled_ms {
+        Some(_) => Some(offer(&mut arena, actor).await?),
+        None => None,
+    };
     load::read_everything(&actor.sender, &actor.shop).await?;
     let judged = verdict::reach(&arena, history).await?;
     let mut violations = arena.violations.clone();
     violations.extend(judged.violations);
-    let settled_ms = settled.ok().and_then(|time| u64::try_from(time.as_millis()).ok());
     let (deaths, audit) = (arena.deaths.clone(), judged.audit);
-    Ok((arena, KillReport { kills, deaths, settled_ms, audit, violations }))
+    Ok((arena, KillReport { kills, deaths, settled_ms, new_work, audit, violations }))
+}
+
+/// New work, which the audit then knows like all other.
+async fn offer(arena: &mut Arena, actor: &Actor) -> Result<NewWork> {
+    let (work, violations) = new_work::offer(&actor.sender, &actor.shop, SEED, REST).await?;
+    arena.violations.extend(violations);
+    Ok(work)
 }
 
 async fn evidence_of(
