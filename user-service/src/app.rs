@@ -21,7 +21,7 @@ use proto::user::v1::user_service_server::UserServiceServer;
 
 use crate::api::{CALLERS, UserApi};
 use crate::config::Config;
-use crate::hasher::{Argon2Hasher, HashingLimits};
+use crate::hasher::Argon2Hasher;
 use crate::repository::{MIGRATOR, MySqlUserRepository};
 use crate::service::{Bootstrapped, PasswordPolicy, Ports, TokenPorts, UserService};
 
@@ -85,7 +85,7 @@ pub fn service(
     let mail = token_ports(users.clone(), &config.mail.sealing_key)?;
     let grants = config.links.policy(&config.throttle);
     let passwords = &config.passwords;
-    let limits = HashingLimits::for_this_machine(passwords.waiting_max, passwords.wait());
+    let limits = passwords.limits();
     let hasher = Argon2Hasher::new(passwords.cost(), limits).context("cannot hash passwords")?;
     let store = redis.map(|redis| Arc::new(RedisAttempts::new(redis)) as Arc<dyn AttemptStore>);
     let settings = &config.throttle;

@@ -12,7 +12,7 @@ use chassis::config::{
 use chrono::TimeDelta;
 use serde::Deserialize;
 
-use crate::hasher::Cost;
+use crate::hasher::{Cost, HashingLimits};
 use crate::model::{Email, NewPassword};
 use crate::service::{FirstAdmin, TokenPolicy};
 
@@ -20,6 +20,8 @@ use crate::service::{FirstAdmin, TokenPolicy};
 const MEMORY_KIB_MAX: u32 = 1_048_576;
 /// Passes of a hash at most: with more, a login would take seconds.
 const PASSES_MAX: u32 = 16;
+/// The least that a thread may get: the highest nice value (sched(7)).
+const NICENESS_MAX: u32 = 19;
 /// Longest life of a link: a week.
 const LIFE_MAX_S: u32 = 604_800;
 
@@ -81,6 +83,8 @@ pub struct PasswordsConfig {
     pub waiting_max: usize,
     /// Longest wait.
     pub wait_ms: u64,
+    /// How far the threads that hash give way to others: added to their nice value, 0 to 19.
+    pub niceness: u8,
 }
 
 impl PasswordsConfig {
@@ -94,6 +98,7 @@ impl PasswordsConfig {
             ("passwords.score_min", u32::from(self.score_min), 0..=4),
             ("passwords.memory_kib", self.memory_kib, Cost::LEAST.memory_kib..=MEMORY_KIB_MAX),
             ("passwords.passes", self.passes, Cost::LEAST.passes..=PASSES_MAX),
+            ("passwords.niceness", u32::from(self.niceness), 0..=NICENESS_MAX),
         ];
         for (key, value, range) in ranges {
             if !range.contains(&value) {
@@ -104,9 +109,10 @@ impl PasswordsConfig {
         Ok(())
     }
 
-    /// Longest wait.
-    pub fn wait(&self) -> Duration {
-        Duration::from_millis(self.wait_ms)
+    /// How many are hashed and wait at once on this machine, and how far they give way.
+    pub fn limits(&self) -> HashingLimits {
+        let wait_max = Duration::from_millis(self.wait_ms);
+        HashingLimits::for_this_machine(self.waiting_max, wait_max, self.niceness)
     }
 }
 
@@ -302,6 +308,15 @@ mod tests {
         let nothing = [("UPSTREAM__RETRY_BUDGET_MAX", "0")];
         let refused = chassis::testing::config::refusal::<App>(nothing);
         assert!(refused.contains("upstream.retry_budget_max"), "{refused}");
+    }
+
+    #[test]
+    fn threads_that_hash_give_way_as_far_as_threads_can() {
+        let refused = chassis::testing::config::refusal::<App>([("PASSWORDS__NICENESS", "20")]);
+        assert!(refused.contains("passwords.niceness`: must be 0 to 19"), "{refused}");
+        let settings = [("PASSWORDS__NICENESS", "19"), ("PASSWORDS__WAIT_MS", "700")];
+        let limits = chassis::testing::config::defaults_with::<App>(settings).passwords.limits();
+        assert_eq!((limits.niceness, limits.wait_max), (19, Duration::from_millis(700)));
     }
 
     #[test]

@@ -26,7 +26,7 @@ const TOKEN_S: &str = "7200";
 
 /// A fleet on middleware of its own that keeps the limits with which it is shipped.
 pub fn shipped() -> FleetOptions {
-    FleetOptions::default().own_broker().own_database()
+    FleetOptions::default().own_broker().own_database().hashing_gives_way()
 }
 
 /// A fleet on middleware of its own that counts neither requests nor wrong passwords against those

@@ -6,16 +6,30 @@ use std::path::{Path, PathBuf};
 use crate::middleware::Part;
 use crate::seed;
 
-/// One process per service, a shared broker and an own Redis, unless said otherwise.
+/// Beside compilers and other tests, a thread that gives way may not get a core before the deadline
+/// of a login.
+const HASHING_KEEPS_PACE: (&str, &str) = ("EH_USER__PASSWORDS__NICENESS", "0");
+
+/// One process per service, a shared broker and an own Redis, unless said otherwise. Threads that hash
+/// passwords do not give way, unless the services are of another build.
 #[derive(Clone, Debug, Default)]
 pub struct FleetOptions {
     replicas: BTreeMap<&'static str, usize>,
     own_servers: BTreeSet<Part>,
     without_redis: bool,
+    hashing: Hashing,
     proxied: bool,
     sandbox_provider: bool,
     variables: Vec<(String, String)>,
     binaries: Option<PathBuf>,
+}
+
+/// How fast passwords are hashed on a machine that is busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hashing {
+    #[default]
+    KeepsPace,
+    GivesWay,
 }
 
 impl FleetOptions {
@@ -59,6 +73,13 @@ impl FleetOptions {
     #[must_use]
     pub fn without_redis(mut self) -> Self {
         self.without_redis = true;
+        self
+    }
+
+    /// Has threads that hash passwords give way as far as those of a shipped service.
+    #[must_use]
+    pub fn hashing_gives_way(mut self) -> Self {
+        self.hashing = Hashing::GivesWay;
         self
     }
 
@@ -108,6 +129,27 @@ impl FleetOptions {
     }
 
     pub(super) fn variables(&self) -> Vec<(String, String)> {
-        seed::admin_variables().into_iter().chain(self.variables.clone()).collect()
+        // Another build may be older than the key.
+        let keeps_pace = self.hashing == Hashing::KeepsPace && self.binaries.is_none();
+        let (name, value) = HASHING_KEEPS_PACE;
+        let pace = keeps_pace.then(|| (name.to_owned(), value.to_owned()));
+        seed::admin_variables().into_iter().chain(pace).chain(self.variables.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(options: &FleetOptions) -> Option<String> {
+        let of_hashing = |(name, _): &(String, String)| name == HASHING_KEEPS_PACE.0;
+        options.variables().into_iter().find(of_hashing).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn hashing_keeps_pace_but_where_the_shipped_service_is_wanted() {
+        assert_eq!(pace(&FleetOptions::default()).as_deref(), Some("0"));
+        assert_eq!(pace(&FleetOptions::default().hashing_gives_way()), None);
+        assert_eq!(pace(&FleetOptions::default().binaries("/another/build")), None);
     }
 }

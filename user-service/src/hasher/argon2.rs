@@ -74,7 +74,8 @@ impl Argon2Hasher {
     pub fn new(cost: Cost, limits: HashingLimits) -> Result<Self, UserError> {
         let argon2 = argon2(cost)?;
         let dummy = hash(&argon2, chassis::id::new_id().as_bytes())?;
-        let threads = Threads::new(limits.running_max).map_err(UserError::internal)?;
+        let threads =
+            Threads::new(limits.running_max, limits.niceness).map_err(UserError::internal)?;
         Ok(Self { argon2, cost, queue: Queue::new(limits), threads, dummy })
     }
 
@@ -177,8 +178,12 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: HashingLimits =
-        HashingLimits { running_max: 1, waiting_max: 8, wait_max: Duration::from_secs(10) };
+    const LIMITS: HashingLimits = HashingLimits {
+        running_max: 1,
+        waiting_max: 8,
+        wait_max: Duration::from_secs(10),
+        niceness: 0,
+    };
 
     fn hasher() -> Argon2Hasher {
         Argon2Hasher::new(Cost::LEAST, LIMITS).unwrap()
@@ -260,6 +265,16 @@ mod tests {
         assert!(matches!(refused, Err(UserError::Overloaded { .. })));
         drop(busy);
         assert!(hasher.hash(&typed("some password")).await.is_ok());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_hash_is_made_as_nice_as_is_configured() {
+        let niceness = || rustix::process::getpriority_process(None).map_err(UserError::internal);
+        let limits = HashingLimits { niceness: 7, ..LIMITS };
+        let hasher = Argon2Hasher::new(Cost::LEAST, limits).unwrap();
+        let hashing = hasher.run(move |_| niceness()).await.unwrap();
+        assert_eq!(hashing, (niceness().unwrap() + 7).min(19));
     }
 
     #[tokio::test]

@@ -22,13 +22,15 @@ pub struct HashingLimits {
     pub waiting_max: usize,
     /// How long one waits for a place at most.
     pub wait_max: Duration,
+    /// How far the threads that hash give way to others: added to their nice value, 0 to 19.
+    pub niceness: u8,
 }
 
 impl HashingLimits {
     /// One core stays free for everything else.
-    pub fn for_this_machine(waiting_max: usize, wait_max: Duration) -> Self {
+    pub fn for_this_machine(waiting_max: usize, wait_max: Duration, niceness: u8) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self { running_max: cores.saturating_sub(1).max(1), waiting_max, wait_max }
+        Self { running_max: cores.saturating_sub(1).max(1), waiting_max, wait_max, niceness }
     }
 }
 
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     fn queue(running_max: usize, waiting_max: usize, wait_max: Duration) -> Queue {
-        Queue::new(HashingLimits { running_max, waiting_max, wait_max })
+        Queue::new(HashingLimits { running_max, waiting_max, wait_max, niceness: 0 })
     }
 
     #[tokio::test]
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn one_core_stays_free() {
-        let limits = HashingLimits::for_this_machine(64, Duration::from_secs(2));
+        let limits = HashingLimits::for_this_machine(64, Duration::from_secs(2), 0);
         assert!(limits.running_max >= 1);
     }
 }

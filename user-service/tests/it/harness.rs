@@ -260,6 +260,7 @@ fn config(settings: &[(&str, &str)]) -> Config {
     let common = [
         ("SERVER__REQUEST_TIMEOUT_MS", "30000"),
         ("PASSWORDS__WAIT_MS", "20000"),
+        ("PASSWORDS__NICENESS", "0"),
         ("BOOTSTRAP__ADMIN_EMAIL", ADMIN),
         ("BOOTSTRAP__ADMIN_PASSWORD", PASSWORD),
     ];
