@@ -2,8 +2,8 @@
 //!
 //! A hash takes a core for tens of milliseconds, where an answer from the price list wants one for less
 //! than a millisecond and must not wait for a time slice to end. So the threads that hash get less of a
-//! core that others want, as is configured, and are not the ones on which the service's runtime does its other blocking work, such as to look up
-//! names.
+//! core that others want, as is configured, and are not the ones on which the service's runtime does
+//! its other blocking work, such as to look up names.
 
 use std::io;
 
