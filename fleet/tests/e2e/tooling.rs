@@ -137,18 +137,26 @@ async fn an_overload_is_measured_and_a_missed_bound_is_told() -> Result<()> {
     let report = folder.to_str().context("a path")?;
     let rates = ["--rps", "4", "--times", "2", "--mix", "checkout", "--users", "2"];
     let phases = ["--step", "2s", "--for", "2s", "--after", "6s", "--timeout", "10s"];
+    let rounds = ["--rounds", "2"];
     let bounds = ["--max-in-flight", "50", "--max-recovery", "1s", "--min-goodput-percent", "1000"];
     let place = ["bench", "overload", "--url", base.as_str(), "--report", report];
-    let output = ehub(&[&place[..], &rates, &phases, &bounds].concat())?;
+    let output = ehub(&[&place[..], &rates, &phases, &rounds, &bounds].concat())?;
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     ensure!(said(&output).contains("MISSED: "), "{}", said(&output));
     let json: Value = serde_json::from_slice(&std::fs::read(folder.join("report.json"))?)?;
     let measured = &json["measured"];
-    for (phase, rate) in [("capacity", 4), ("peak", 4), ("overload", 8), ("after", 2)] {
-        assert_eq!(measured[phase]["rate"], rate, "{json}");
-        ensure!(measured[phase]["changes"].as_f64().is_some_and(|rate| rate > 0.0), "{json}");
+    assert_eq!(measured["capacity"]["rate"], 4, "{json}");
+    let rounds = measured["rounds"].as_array().context("no rounds")?;
+    assert_eq!(rounds.len(), 2, "{json}");
+    for round in rounds {
+        let [below, peak] = [&round["peaks"][0], &round["peaks"][1]];
+        let phases = [(below, 3), (peak, 4), (&round["overload"], 8), (&round["after"], 2)];
+        for (phase, rate) in phases {
+            assert_eq!(phase["rate"], rate, "{json}");
+            ensure!(phase["changes"].as_f64().is_some_and(|rate| rate > 0.0), "{json}");
+        }
+        assert_eq!(round["seconds_after"].as_array().map(Vec::len), Some(6), "{json}");
     }
-    assert_eq!(measured["seconds_after"].as_array().map(Vec::len), Some(6), "{json}");
     let missed = json["missed"].as_array().context("nothing was missed")?;
     let is_told = |it: &Value| it.as_str().is_some_and(|it| it.contains("not 1000 %"));
     ensure!(missed.iter().any(is_told), "{json}");

@@ -74,15 +74,11 @@ pub struct Bounds {
     pub recovery_s: u64,
 }
 
-/// Figures of a capacity, of an overload, and of the time after it.
+/// One overload, and what it is held against.
 #[derive(Clone, Debug, Serialize)]
-pub struct Measured {
-    /// Rates that were tried in search of the capacity, in their order.
-    pub steps: Vec<Step>,
-    /// The highest rate that is borne.
-    pub capacity: Step,
-    /// That of the steps with the most goodput, whatever failed beside it.
-    pub peak: Step,
+pub struct Round {
+    /// Each of the rates that may be the peak, in their order, each for as long as the overload.
+    pub peaks: Vec<Step>,
     /// The overload.
     pub overload: Step,
     /// What was offered afterwards.
@@ -93,22 +89,45 @@ pub struct Measured {
     pub seconds_after: Vec<Second>,
 }
 
+/// Figures of a capacity, of overloads, and of the time after each.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measured {
+    /// Rates that were tried in search of the capacity, in their order.
+    pub steps: Vec<Step>,
+    /// The highest rate that is borne.
+    pub capacity: Step,
+    /// The overloads, one after the other.
+    pub rounds: Vec<Round>,
+}
+
 impl Measured {
-    /// How much of the peak goodput was left under overload, in percent. The bound is about this.
+    /// How much of the peak goodput was left under overload, in percent, in all rounds together. The peak
+    /// is the rate that had the most of it in all of them. The bound is about this.
     pub fn kept_percent(&self) -> f64 {
-        percent(self.overload.goodput(), self.peak.goodput())
+        percent(self.mean(|round| round.overload.goodput()), self.most(Step::goodput))
     }
 
-    /// How much of the goodput at the capacity was left under overload, in percent.
-    pub fn kept_of_capacity_percent(&self) -> f64 {
-        percent(self.overload.goodput(), self.capacity.goodput())
-    }
-
-    /// How much of the most that a class had in any step was left to it under overload, in percent;
-    /// nothing where it was not asked for.
+    /// How much of the most that a class had at any rate before an overload was left to it under
+    /// overload, in percent, in all rounds together; nothing where it was not asked for.
     pub fn kept_of_class_percent(&self, class: Class) -> Option<f64> {
-        let most = self.steps.iter().map(|step| step.goodput_of(class)).fold(0.0, f64::max);
-        (most > 0.0).then(|| percent(self.overload.goodput_of(class), most))
+        let most = self.most(|step| step.goodput_of(class));
+        let kept = self.mean(|round| round.overload.goodput_of(class));
+        (most > 0.0).then(|| percent(kept, most))
+    }
+
+    /// The most that any of the rates before the overloads had, in all rounds together.
+    fn most(&self, of: impl Fn(&Step) -> f64) -> f64 {
+        let rates = self.rounds.first().map_or(0, |round| round.peaks.len());
+        let mean = |rate: usize| self.mean(|round| round.peaks.get(rate).map_or(0.0, &of));
+        (0..rates).map(mean).fold(0.0, f64::max)
+    }
+
+    /// After how many seconds the fleet was well again in the worst of the rounds; nothing where it was
+    /// not in one of them.
+    pub fn recovered_after_s(&self) -> Option<u64> {
+        let each: Option<Vec<u64>> =
+            self.rounds.iter().map(|round| round.recovered_after_s).collect();
+        each?.into_iter().max()
     }
 
     /// The bounds that were missed, in words.
@@ -121,17 +140,30 @@ impl Measured {
                 "{kept:.1} % of the peak goodput was left under overload, not {goodput_percent} %"
             ));
         }
-        match self.recovered_after_s {
+        match self.recovered_after_s() {
             Some(seconds) if seconds <= recovery_s => {}
             Some(seconds) => missed.push(format!(
                 "the fleet was well again after {seconds} s, not within {recovery_s} s"
             )),
             None => missed.push(format!(
-                "the fleet was not well again in the {} s in which it was watched",
-                self.seconds_after.len()
+                "the fleet was not well again after each overload in the {} s in which it was watched",
+                self.rounds.iter().map(|round| round.seconds_after.len()).max().unwrap_or_default()
             )),
         }
         missed
+    }
+
+    fn mean(&self, of: impl Fn(&Round) -> f64) -> f64 {
+        let count = u32::try_from(self.rounds.len().max(1)).unwrap_or(u32::MAX);
+        self.rounds.iter().map(of).sum::<f64>() / f64::from(count)
+    }
+}
+
+impl Round {
+    /// How much of the most goodput of this round was left under its overload, in percent.
+    pub fn kept_percent(&self) -> f64 {
+        let most = self.peaks.iter().map(Step::goodput).fold(0.0, f64::max);
+        percent(self.overload.goodput(), most)
     }
 }
 
@@ -161,51 +193,81 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { goodput_percent: 80.0, recovery_s: 30 };
 
-    /// Of a fleet that bears 80 calls a second, and did most when it was offered 125.
-    fn measured(changes: f64, recovered_after_s: Option<u64>) -> Measured {
+    /// Of a fleet that bears 80 calls a second, did most when it was offered 125, and had so many changes
+    /// left under each overload, and was well again after so many seconds.
+    fn measured(rounds: &[(f64, Option<u64>)]) -> Measured {
         let capacity = Step { rate: 80, changes: 20.0, reads: 60.0, ..Step::default() };
         let peak = Step { rate: 125, changes: 30.0, reads: 70.0, failed_share: 0.2, ..capacity };
         let beyond = Step { rate: 160, changes: 40.0, reads: 30.0, failed_share: 0.5, ..capacity };
-        let overload = Step { rate: 400, changes, reads: 20.0, ..capacity };
-        let steps = vec![capacity, beyond, peak];
-        Measured {
-            peak: *super::peak(&steps).unwrap(),
-            steps,
-            capacity,
-            overload,
+        let round = |&(changes, recovered_after_s)| Round {
+            peaks: vec![capacity, peak],
+            overload: Step { rate: 400, changes, reads: 20.0, ..capacity },
             after: Step { rate: 60, ..Step::default() },
             recovered_after_s,
             seconds_after: vec![Second::default(); 60],
-        }
+        };
+        let steps = vec![capacity, beyond, peak];
+        Measured { steps, capacity, rounds: rounds.iter().map(round).collect() }
+    }
+
+    fn close(one: f64, other: f64) -> bool {
+        (one - other).abs() < 1e-9
     }
 
     #[test]
     fn a_part_of_the_peak_has_to_be_left_and_not_only_of_what_is_borne() {
-        let kept = measured(60.0, Some(30));
-        assert_eq!(kept.peak.rate, 125);
-        assert!((kept.kept_percent() - 80.0).abs() < 1e-9);
-        assert!((kept.kept_of_capacity_percent() - 100.0).abs() < 1e-9);
+        let kept = measured(&[(60.0, Some(30))]);
+        assert!(close(kept.kept_percent(), 80.0));
         assert_eq!(kept.missed(BOUNDS), [""; 0]);
-        let lost = measured(59.5, Some(0)).missed(BOUNDS);
+        let lost = measured(&[(59.5, Some(0))]).missed(BOUNDS);
         assert_eq!(lost, ["79.5 % of the peak goodput was left under overload, not 80 %"]);
     }
 
     #[test]
+    fn the_peak_is_the_step_with_the_most_goodput_also_where_much_of_it_failed() {
+        assert_eq!(peak(&measured(&[]).steps).unwrap().rate, 125);
+    }
+
+    #[test]
+    fn all_overloads_count_for_goodput_and_the_worst_one_for_recovery() {
+        let mut kept = measured(&[(70.0, Some(2)), (50.0, Some(9)), (60.0, Some(0))]);
+        assert!(close(kept.kept_percent(), 80.0));
+        assert!(close(kept.rounds[1].kept_percent(), 70.0));
+        assert_eq!((kept.recovered_after_s(), kept.missed(BOUNDS).len()), (Some(9), 0));
+        kept.rounds[0].peaks[0].changes = 380.0;
+        assert!(close(kept.kept_percent(), 40.0), "200 a second at one rate, 100 at the other");
+        kept.rounds[2].recovered_after_s = None;
+        assert_eq!(kept.recovered_after_s(), None);
+    }
+
+    #[test]
+    fn without_a_round_nothing_is_kept() {
+        let none = measured(&[]);
+        assert!(close(none.kept_percent(), 0.0));
+        assert_eq!(none.missed(BOUNDS).len(), 2);
+    }
+
+    #[test]
     fn a_class_is_held_against_the_most_that_it_had() {
-        let mut shop = measured(60.0, Some(0));
-        let close = |kept: Option<f64>, expected: f64| (kept.unwrap() - expected).abs() < 1e-9;
-        assert!(close(shop.kept_of_class_percent(Class::Change), 150.0));
-        assert!(close(shop.kept_of_class_percent(Class::Read), 20.0 / 70.0 * 100.0));
-        shop.steps.iter_mut().for_each(|step| step.reads = 0.0);
+        let mut shop = measured(&[(50.0, Some(0)), (70.0, Some(0))]);
+        let is = |kept: Option<f64>, expected: f64| close(kept.unwrap(), expected);
+        assert!(is(shop.kept_of_class_percent(Class::Change), 200.0));
+        assert!(is(shop.kept_of_class_percent(Class::Read), 20.0 / 70.0 * 100.0));
+        shop.rounds.iter_mut().flat_map(|round| &mut round.peaks).for_each(|peak| peak.reads = 0.0);
         assert!(shop.kept_of_class_percent(Class::Read).is_none(), "nobody asked");
     }
 
     #[test]
     fn a_fleet_has_to_be_well_again_in_time() {
-        let late = measured(80.0, Some(31)).missed(BOUNDS);
+        let late = measured(&[(80.0, Some(31))]).missed(BOUNDS);
         assert_eq!(late, ["the fleet was well again after 31 s, not within 30 s"]);
-        let never = measured(80.0, None).missed(BOUNDS);
-        assert_eq!(never, ["the fleet was not well again in the 60 s in which it was watched"]);
+        let never = measured(&[(80.0, Some(0)), (80.0, None)]).missed(BOUNDS);
+        assert_eq!(
+            never,
+            [
+                "the fleet was not well again after each overload in the 60 s in which it was watched"
+            ]
+        );
     }
 
     #[test]

@@ -1,11 +1,18 @@
 //! What a fleet still does when far more is asked of it than it bears, and how soon it is well again.
 //!
-//! First the highest rate that is borne is looked for. Then a multiple of it is offered, and from the
-//! moment in which that ends, a share of it: nobody restarts anything, and nobody waits in between.
-//! Calls come in an open loop ([`crate::load`]), so a fleet that is slow is asked no less. What counts is
-//! goodput, which is good answers in a second, held against the most that any rate had: a rate that is
-//! not borne may have more of it than the highest one that is. Calls of one class are what the verdict is
-//! meant for; where there are two, the gateway refuses reads first, and each class has its own figures.
+//! First the highest rate that is borne is looked for, in short steps. Then come rounds. Each begins with
+//! the rates that may be the peak: that one, one a tenth below it, for a short step may have been lucky,
+//! and the one that had the most goodput, for a rate that is not borne may have more than one that is.
+//! Then comes a multiple of what is borne, and from the moment in which that ends, a share of it: nobody
+//! restarts anything, and nobody waits in between. Calls come in an open loop ([`crate::load`]), so a fleet
+//! that is slow is asked no less. What counts is goodput, which is good answers in a second: that of the
+//! overloads held against the peak. Calls of one class are what the verdict is meant for; where there are
+//! two, the gateway refuses reads first, and each class has its own figures.
+//!
+//! The steps do not tell the peak themselves. The best of many short ones is the luckiest one, and what
+//! an order leaves to be done later (its event, its notice) is not done yet when a short one ends. And a
+//! machine whose caches are shared with others does a tenth or two more in one minute than in the next: so
+//! what is held against each other is measured side by side, and more than once.
 
 mod measured;
 mod report;
@@ -17,7 +24,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
-pub use self::measured::{Bounds, Measured, Step, WELL_S};
+pub use self::measured::{Bounds, Measured, Round, Step, WELL_S};
 pub(in crate::bench) use self::measured::{recovered_after, whole_seconds};
 pub use self::report::Report;
 use self::search::Search;
@@ -28,6 +35,9 @@ use crate::ui::Progress;
 const FIRST: u32 = 50;
 /// Pause after a rate was tried, in which what it left under way comes to its end.
 const PAUSE: Duration = Duration::from_secs(3);
+/// The least of the rates that may be the peak, as a percentage of the capacity: the search comes no
+/// closer than a tenth.
+const BELOW_PERCENT: u32 = 90;
 /// What is offered after the overload, as a percentage of the capacity: a fleet that is well bears it.
 const AFTER_PERCENT: u32 = 60;
 
@@ -42,7 +52,9 @@ pub struct Options {
     pub mix: Mix,
     /// For how long each rate is tried in search of the capacity; whole seconds count.
     pub step: Duration,
-    /// How long the overload lasts; whole seconds count.
+    /// How many overloads there are.
+    pub rounds: u32,
+    /// How long an overload lasts, and what it is held against; whole seconds count.
     pub overload: Duration,
     /// For how long the fleet is watched afterwards; whole seconds count.
     pub after: Duration,
@@ -59,8 +71,8 @@ impl Options {
     }
 }
 
-/// Finds the capacity, goes beyond it, and watches what becomes of it. Fails where the rate that is
-/// said to be borne is not, or none is.
+/// Finds the capacity, goes beyond it in each round, and watches what becomes of it. Fails where the rate
+/// that is said to be borne is not, or none is.
 pub async fn measure(
     customers: &[Customer],
     options: &Options,
@@ -68,29 +80,86 @@ pub async fn measure(
 ) -> Result<Measured> {
     let steps = find_capacity(customers, options, progress).await?;
     let capacity = *highest_borne(&steps)?;
-    let peak = *measured::peak(&steps).unwrap_or(&capacity);
-    let rate = capacity.rate.saturating_mul(options.times);
-    let after_rate = (capacity.rate.saturating_mul(AFTER_PERCENT) / 100).max(1);
-    let announced = format!("Offering {rate} calls a second, then {after_rate}");
+    let most = measured::peak(&steps).unwrap_or(&capacity).rate;
+    let rates = Rates::of(capacity.rate, most, options.times);
+    let mut rounds = Vec::new();
+    for number in 1..=options.rounds {
+        let title = format!("Round {number} of {}", options.rounds);
+        rounds.push(Box::pin(round(customers, options, &rates, progress, &title)).await?);
+    }
+    Ok(Measured { steps, capacity, rounds })
+}
+
+/// What is offered in a round, in calls per second.
+#[derive(Clone, Debug)]
+struct Rates {
+    /// Those that may be the peak, from the lowest to the highest.
+    peaks: Vec<u32>,
+    overload: u32,
+    after: u32,
+}
+
+impl Rates {
+    /// Of the highest rate that is borne, and the one that had the most goodput.
+    fn of(capacity: u32, most: u32, times: u32) -> Self {
+        let below = (capacity.saturating_mul(BELOW_PERCENT) / 100).max(1);
+        let mut peaks = vec![below, capacity, most];
+        peaks.sort_unstable();
+        peaks.dedup();
+        let after = (capacity.saturating_mul(AFTER_PERCENT) / 100).max(1);
+        Self { peaks, overload: capacity.saturating_mul(times), after }
+    }
+}
+
+async fn round(
+    customers: &[Customer],
+    options: &Options,
+    rates: &Rates,
+    progress: &Progress,
+    title: &str,
+) -> Result<Round> {
+    let Rates { overload, after, .. } = *rates;
+    let mut peaks = Vec::new();
+    for &rate in &rates.peaks {
+        peaks.push(peak(customers, options, rate, progress, title).await?);
+    }
+    let announced = format!("{title}: {overload} calls a second, then {after}");
     let shown = progress.step(&announced);
-    let overload = load::run(options.plan(rate, options.overload), customers, pending());
-    let after = async {
+    let over = load::run(options.plan(overload, options.overload), customers, pending());
+    let afterwards = async {
         // Not when the last call of the overload has ended: that would be a rest.
         sleep(options.overload).await;
-        load::run(options.plan(after_rate, options.after), customers, pending()).await
+        load::run(options.plan(after, options.after), customers, pending()).await
     };
-    let (overload, after) = tokio::try_join!(Box::pin(overload), Box::pin(after))?;
-    shown.done("");
+    let (over, afterwards) = tokio::try_join!(Box::pin(over), Box::pin(afterwards))?;
     let seconds = measured::whole_seconds(options.after);
-    Ok(Measured {
-        capacity,
-        peak,
-        overload: Step::of(rate, options.overload, &overload),
-        after: Step::of(after_rate, options.after, &after),
-        recovered_after_s: measured::recovered_after(after.timeline.seconds(), seconds),
-        seconds_after: after.timeline.seconds().iter().copied().take(seconds).collect(),
-        steps,
-    })
+    let round = Round {
+        peaks,
+        overload: Step::of(overload, options.overload, &over),
+        after: Step::of(after, options.after, &afterwards),
+        recovered_after_s: measured::recovered_after(afterwards.timeline.seconds(), seconds),
+        seconds_after: afterwards.timeline.seconds().iter().copied().take(seconds).collect(),
+    };
+    shown.done(&format!("{:.1} % left", round.kept_percent()));
+    Ok(round)
+}
+
+/// Offers what may be the peak, for as long as the overload lasts.
+async fn peak(
+    customers: &[Customer],
+    options: &Options,
+    rate: u32,
+    progress: &Progress,
+    title: &str,
+) -> Result<Step> {
+    let announced = format!("{title}: {rate} calls a second");
+    let shown = progress.step(&announced);
+    let report =
+        Box::pin(load::run(options.plan(rate, options.overload), customers, pending())).await?;
+    let step = Step::of(rate, options.overload, &report);
+    shown.done(&step.summary());
+    sleep(PAUSE).await;
+    Ok(step)
 }
 
 /// Tries rates until the highest one that is borne is known; only the one that is said to be, if any.
@@ -141,6 +210,20 @@ mod tests {
     fn the_capacity_is_the_highest_rate_that_is_borne() {
         let steps = [step(50, 0.0), step(100, 0.2), step(75, 0.001), step(88, 0.02)];
         assert_eq!(highest_borne(&steps).unwrap().rate, 75);
+    }
+
+    #[test]
+    fn rates_follow_from_what_is_borne_and_none_is_nothing() {
+        let Rates { peaks, overload, after } = Rates::of(80, 125, 5);
+        assert_eq!((peaks, overload, after), (vec![72, 80, 125], 400, 48));
+        assert_eq!(
+            Rates::of(80, 60, 5).peaks,
+            [60, 72, 80],
+            "answers of a slow step come after it"
+        );
+        assert_eq!(Rates::of(80, 80, 5).peaks, [72, 80]);
+        let Rates { peaks, after, .. } = Rates::of(1, 1, 5);
+        assert_eq!((peaks, after), (vec![1], 1));
     }
 
     #[test]

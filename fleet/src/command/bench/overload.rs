@@ -18,24 +18,30 @@ use crate::ui::{self, Progress};
 
 /// A phase that is longer is a soak test.
 const LONGEST: Duration = Duration::from_mins(10);
+/// All rounds together. A private fleet lives for two hours.
+const LONGEST_ROUNDS: Duration = Duration::from_hours(1);
+/// Phases of a round that are as long as the overload, at most: it, and the rates that may be the peak.
+const PHASES: u32 = 4;
 /// What one process can ask without being what is measured.
 const RATE_MAX: i64 = 10_000;
 const USERS_MAX: i64 = 10_000;
+const ROUNDS_MAX: i64 = 20;
 const IN_FLIGHT_MAX: u64 = 20_000;
 
 /// Options of `bench overload`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Goodput is good answers in a second, of all calls, and the bound is a part of the most \
-    that any rate had. The gateway refuses reads first: with --mix shop most of them are lost by design, \
-    and the figures of each class tell what became of the orders.\n\n\
+    after_help = "Goodput is good answers in a second, of all calls, and the bound is a part of that at \
+    the rate which had most, offered before in the same rounds. The gateway refuses reads first: with --mix shop most of \
+    them are lost by design, and the figures of each class tell what became of the orders.\n\n\
     Examples:\n  \
     cargo ehub bench overload\n  \
     cargo ehub bench overload --mix shop --min-goodput-percent 0\n  \
     cargo ehub bench overload --url http://10.0.0.5:8080 --rps 300 --report /tmp/overload"
 )]
 pub(super) struct Args {
-    /// Calls in a second that are borne; by default that is found out
+    /// Calls in a second that are borne; by default that is found out. One that is too low makes too
+    /// little of the peak, and so too much of what is left of it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=RATE_MAX))]
     rps: Option<u32>,
     /// How many times as many calls are the overload
@@ -49,13 +55,18 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 50,
         value_parser = clap::value_parser!(u32).range(1..=USERS_MAX))]
     users: u32,
-    /// For how long each rate is tried
+    /// For how long each rate is tried in search of what is borne
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_phase)]
     step: Duration,
-    /// How long the overload lasts
+    /// How many overloads; each comes after the rates that may be the peak, and their goodput counts
+    /// together
+    #[arg(long, value_name = "N", default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// How long an overload lasts, and each of the rates that may be the peak
     #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = parse_phase)]
     length: Duration,
-    /// For how long the fleet is watched afterwards
+    /// For how long the fleet is watched after each
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_phase)]
     after: Duration,
     /// After how long a call is given up
@@ -65,8 +76,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1_000,
         value_parser = clap::value_parser!(u64).range(1..=IN_FLIGHT_MAX))]
     max_in_flight: u64,
-    /// Goodput that has to be left under overload, in percent of the most at any rate that was tried;
-    /// less ends with code 1
+    /// Goodput that has to be left under overload, in percent of that at the rate which had most; less
+    /// ends with code 1
     #[arg(long, value_name = "PERCENT", default_value_t = 80.0, value_parser = parse_percent)]
     min_goodput_percent: f64,
     /// Longest time until the fleet is well again; longer ends with code 1
@@ -87,6 +98,14 @@ impl Args {
             ui::seconds(self.max_recovery),
             needed.as_secs()
         );
+        let round = self.length.saturating_mul(PHASES).saturating_add(self.after);
+        ensure!(
+            round.saturating_mul(self.rounds) <= LONGEST_ROUNDS,
+            "{} rounds of {} are longer than {}: ask for fewer, or for shorter ones",
+            self.rounds,
+            ui::seconds(round),
+            ui::seconds(LONGEST_ROUNDS)
+        );
         // Each customer keeps connections of its own, and another one cannot use them.
         require_descriptors_for(usize::try_from(self.max_in_flight)?.saturating_mul(2))
     }
@@ -97,6 +116,7 @@ impl Args {
             times: self.times,
             mix: self.mix,
             step: self.step,
+            rounds: self.rounds,
             overload: self.length,
             after: self.after,
             in_flight_max: usize::try_from(self.max_in_flight)?,
@@ -167,7 +187,7 @@ mod tests {
     #[test]
     fn what_is_promised_is_what_is_asked_for_by_default() {
         let args = parsed(&[]);
-        assert_eq!((args.times, args.bounds().recovery_s), (5, 30));
+        assert_eq!((args.times, args.rounds, args.bounds().recovery_s), (5, 3, 30));
         assert_eq!(args.mix, Mix::Checkout, "calls of one class");
         assert!((args.bounds().goodput_percent - 80.0).abs() < 1e-9);
         assert_eq!(args.options().unwrap().capacity, None);
@@ -179,6 +199,15 @@ mod tests {
         let of = |after| parsed(&[&few[..], &[after]].concat()).check();
         assert!(of("35s").is_ok());
         assert!(of("34s").unwrap_err().to_string().ends_with("takes --after 35s"));
+    }
+
+    #[test]
+    fn rounds_end_within_the_life_of_a_fleet() {
+        let few = ["--max-in-flight", "1", "--for", "2m", "--after", "2m", "--rounds"];
+        let of = |rounds| parsed(&[&few[..], &[rounds]].concat()).check();
+        assert!(of("6").is_ok());
+        let refused = of("7").unwrap_err().to_string();
+        assert!(refused.starts_with("7 rounds of 600") && refused.contains("fewer"), "{refused}");
     }
 
     #[test]
