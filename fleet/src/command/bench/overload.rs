@@ -18,7 +18,7 @@ use crate::ui::{self, Progress};
 
 /// A phase that is longer is a soak test.
 const LONGEST: Duration = Duration::from_mins(10);
-/// All rounds together. A private fleet lives for two hours.
+/// All rounds together: the access tokens of a private fleet live for two hours, and are not renewed.
 const LONGEST_ROUNDS: Duration = Duration::from_hours(1);
 /// Phases of a round that are as long as the overload, at most: it, and the rates that may be the peak.
 const PHASES: u32 = 4;
@@ -32,8 +32,9 @@ const IN_FLIGHT_MAX: u64 = 20_000;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Goodput is good answers in a second, of all calls, and the bound is a part of that at \
-    the rate which had most, offered before in the same rounds. The gateway refuses reads first: with --mix shop most of \
-    them are lost by design, and the figures of each class tell what became of the orders.\n\n\
+    the rate which had most, offered before in the same rounds. The gateway refuses reads first: with \
+    --mix shop most of them are lost by design, and the figures of each class tell what became of the \
+    orders.\n\n\
     Examples:\n  \
     cargo ehub bench overload\n  \
     cargo ehub bench overload --mix shop --min-goodput-percent 0\n  \
@@ -202,12 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn rounds_end_within_the_life_of_a_fleet() {
+    fn rounds_end_within_the_life_of_a_token() {
         let few = ["--max-in-flight", "1", "--for", "2m", "--after", "2m", "--rounds"];
         let of = |rounds| parsed(&[&few[..], &[rounds]].concat()).check();
         assert!(of("6").is_ok());
         let refused = of("7").unwrap_err().to_string();
         assert!(refused.starts_with("7 rounds of 600") && refused.contains("fewer"), "{refused}");
+        let command = Args::augment_args(clap::Command::new("overload"));
+        assert!(command.try_get_matches_from(["overload", "--rounds", "0"]).is_err());
     }
 
     #[test]
