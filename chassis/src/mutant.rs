@@ -22,6 +22,10 @@ macro_rules! mutant {
 }
 
 /// See [`mutant!`](crate::mutant!).
+///
+/// It is a call in optimised binaries, too: a comparison in its place would be one with numbers, and the
+/// search for names in binaries (`scripts/check-release.sh`) blind to it.
+#[inline(never)]
 pub fn is_planted(name: &str) -> bool {
     planted() == Some(name)
 }

@@ -1,19 +1,18 @@
 //! `ehub mutants`: whether the tests see the bugs that are planted.
 
-use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
+use tokio::process::Command;
 
 use super::interrupted;
 use super::middleware::test_variables;
 use crate::layout::Layout;
 use crate::leftovers;
 use crate::middleware::{Middleware, Plan, Site, plan};
-use crate::mutants::{Mutant, Verdict};
-use crate::process::Reaper;
-use crate::services::cargo;
+use crate::mutants::{Mutant, TestProgram, Verdict};
+use crate::process::{Group, Reaper};
 use crate::ui::{self, Progress};
 
 /// Names a planted bug for the processes under test; the chassis reads it.
@@ -58,24 +57,31 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>> {
 async fn on_middleware(site: &Site, mutants: &[Mutant]) -> Result<Vec<String>> {
     let progress = Progress::visible();
     let plan = plan::complete(&site.layout, Plan::detect_private, |text| progress.tell(text))?;
+    let step = progress.step("Building services and tests");
+    let programs = TestProgram::build_all(site.layout.root()).await?;
+    step.done("cargo build");
+    let trials = mutants.iter().map(|mutant| {
+        let program = mutant.program(&programs);
+        Ok((mutant, program.with_context(|| format!("no test program is built for {mutant}"))?))
+    });
+    let trials = trials.collect::<Result<Vec<_>>>()?;
     let mut middleware = Middleware::provide(site, &plan, &progress).await?;
     let variables = test_variables(&middleware.addresses);
-    let outcome = judge(site.layout.root(), mutants, &variables).await;
+    let outcome = judge(&trials, &variables).await;
     middleware.stop().await?;
     outcome
 }
 
 /// Runs the tests of each bug with and without it; returns the bugs that are not proven to be seen.
 async fn judge(
-    root: &Path,
-    mutants: &[Mutant],
+    trials: &[(&Mutant, &TestProgram)],
     variables: &[(&'static str, String)],
 ) -> Result<Vec<String>> {
     let mut missed = Vec::new();
-    for mutant in mutants {
+    for (mutant, program) in trials {
         let start = Instant::now();
-        let without = verdict(root, mutant, variables, "").await?;
-        let with = verdict(root, mutant, variables, mutant.name).await?;
+        let without = verdict(program, mutant, variables, "").await?;
+        let with = verdict(program, mutant, variables, mutant.name).await?;
         let word = match (without, with) {
             (Verdict::Passed, Verdict::Seen) => "seen",
             (Verdict::Passed, Verdict::Passed) => "SURVIVED",
@@ -91,14 +97,16 @@ async fn judge(
 }
 
 async fn verdict(
-    root: &Path,
+    program: &TestProgram,
     mutant: &Mutant,
     variables: &[(&'static str, String)],
     planted: &str,
 ) -> Result<Verdict> {
-    let mut command = cargo(root);
-    command.args(mutant.test()).envs(variables.iter().map(|(name, value)| (name, value)));
-    command.env(PLANTED, planted).kill_on_drop(true);
-    let output = command.output().await.context("cargo cannot be started")?;
-    Ok(Verdict::of(&String::from_utf8_lossy(&output.stdout)))
+    let mut command = Command::new(&program.executable);
+    // A test that fails says so below; its own words would be taken for news.
+    command.current_dir(&program.folder).args(["--include-ignored", mutant.filter]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.envs(variables.iter().map(|(name, value)| (name, value))).env(PLANTED, planted);
+    let (_, output) = Group::start(&mut command)?.output().await?;
+    Ok(Verdict::of(&String::from_utf8_lossy(&output)))
 }

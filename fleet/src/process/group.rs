@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
 use super::Reaper;
@@ -27,6 +28,15 @@ impl Group {
             Reaper::watch(leader);
         }
         Ok(Self { child, leader })
+    }
+
+    /// Waits until the command ends, and returns what it wrote to its standard output, if that is a pipe.
+    pub async fn output(mut self) -> Result<(ExitStatus, Vec<u8>)> {
+        let mut output = Vec::new();
+        if let Some(mut pipe) = self.child.stdout.take() {
+            pipe.read_to_end(&mut output).await?;
+        }
+        Ok((self.wait().await?, output))
     }
 
     /// Waits until the command ends.

@@ -1,15 +1,10 @@
 //! The planted bugs and the tests that have to see them; `docs/MUTANTS.md` is the same for people.
 
+mod programs;
+
 use std::fmt;
 
-/// Which program of a package holds the test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Suite {
-    /// Unit tests.
-    Unit,
-    /// `tests/it`.
-    Integration,
-}
+pub use self::programs::{Suite, TestProgram};
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,15 +144,9 @@ impl Mutant {
         },
     ];
 
-    /// The arguments of cargo that run its tests.
-    pub fn test(&self) -> Vec<String> {
-        let suite = match self.suite {
-            Suite::Unit => vec!["--lib"],
-            Suite::Integration => vec!["--test", "it"],
-        };
-        let head = ["test", "--quiet", "--all-features", "--package", self.package];
-        let tail = ["--", "--include-ignored", self.filter];
-        [&head[..], &suite, &tail].concat().into_iter().map(str::to_owned).collect()
+    /// Which of the test programs holds its tests.
+    pub fn program<'p>(&self, programs: &'p [TestProgram]) -> Option<&'p TestProgram> {
+        programs.iter().find(|one| one.package == self.package && one.suite == self.suite)
     }
 }
 
@@ -174,7 +163,7 @@ pub enum Verdict {
     Seen,
     /// All tests passed, and there was at least one.
     Passed,
-    /// No test ran, or the program could not be built: nothing is proven.
+    /// No test ran, or the program ended before it told a result: nothing is proven.
     Void,
 }
 
