@@ -1,8 +1,9 @@
 #!/bin/bash
-# Proves that services as they are released hold no failpoint and no planted bug: looks for every such name in them.
+# Proves that services as they are released hold no failpoint and no planted bug: looks for every such
+# name in them.
 #
-# By default the services are compiled as they are shipped, but not optimised: that takes minutes, and
-# can only remove what such binaries hold. The same search in the test binaries has to find all names,
+# By default the services are compiled as they are shipped, but not optimised: optimising takes minutes,
+# and can only remove what such binaries hold. The same search in the test binaries has to find all names,
 # else it would prove nothing.
 #
 # usage: scripts/check-release.sh [--in FOLDER]      --in: of the services that lie in this folder

@@ -11,7 +11,7 @@ use super::middleware::test_variables;
 use crate::layout::Layout;
 use crate::middleware::{Middleware, Plan, Site, plan};
 use crate::process::{Group, Reaper};
-use crate::services::cargo;
+use crate::services::{TEST_BUILD, cargo};
 use crate::ui::{self, Progress};
 use crate::{environment, leftovers};
 
@@ -99,7 +99,7 @@ fn tests_fleets(args: &Args) -> bool {
 
 /// The end-to-end tests start the services' binaries.
 fn build_arguments(args: &Args) -> Vec<String> {
-    let mut arguments = words("build --all-features --bins --tests");
+    let mut arguments = TEST_BUILD.map(str::to_owned).to_vec();
     if tests_fleets(args) {
         arguments.extend(words("--workspace"));
     } else {

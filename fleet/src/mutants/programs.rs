@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use serde::Deserialize;
 
 use crate::process::Group;
-use crate::services::cargo;
+use crate::services::{TEST_BUILD, cargo};
 
 /// What a program tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,8 @@ impl TestProgram {
     /// If they do not compile; cargo has told why.
     pub async fn build_all(root: &Path) -> Result<Vec<Self>> {
         let mut command = cargo(root);
-        command.args(["build", "--workspace", "--all-features", "--bins", "--tests"]);
-        command.args(["--message-format", "json-render-diagnostics"]).stdout(Stdio::piped());
+        command.args(TEST_BUILD).arg("--workspace").stdout(Stdio::piped());
+        command.args(["--message-format", "json-render-diagnostics"]);
         let (status, output) = Group::start(&mut command)?.output().await?;
         if !status.success() {
             bail!("the tests do not build ({status}); the compiler's message is above");

@@ -84,6 +84,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_command_writes_is_read_to_its_end() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "echo first; echo last; exit 3"]).stdout(Stdio::piped());
+        let (status, output) = Group::start(&mut command).unwrap().output().await.unwrap();
+        assert_eq!((status.code(), output.as_slice()), (Some(3), &b"first\nlast\n"[..]));
+    }
+
+    #[tokio::test]
     async fn the_status_is_that_of_the_command() {
         let mut command = Command::new("/bin/sh");
         let group = Group::start(command.args(["-c", "exit 7"])).unwrap();

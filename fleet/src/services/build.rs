@@ -9,6 +9,10 @@ use tokio::process::Command;
 use crate::environment;
 use crate::process::Group;
 
+/// The arguments of cargo that build services and tests with failpoints and planted bugs: one build for
+/// all that runs tests.
+pub const TEST_BUILD: [&str; 4] = ["build", "--all-features", "--bins", "--tests"];
+
 /// How the services are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {

@@ -5,7 +5,7 @@ mod seat;
 mod settings;
 mod stack;
 
-pub use self::build::{Profile, build, cargo};
+pub use self::build::{Profile, TEST_BUILD, build, cargo};
 pub use self::seat::Seat;
 pub use self::settings::Settings;
 pub use self::stack::{Instance, Stack, StackPlan, last_good};
